@@ -1,0 +1,127 @@
+//! Settings: `config/default.toml` (compiled in), then the file named by `--config`, then the
+//! environment (`CDR__SECTION__KEY`; secrets also as `CDR__SECTION__KEY_FILE`). Unknown keys are
+//! refused: a misspelt setting must not be a silent default.
+
+pub mod area;
+mod sections;
+
+pub use sections::{
+    Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
+};
+
+use area::Directory;
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Every key with its default and one line why.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Secrets that may also stand in a file named by `…_FILE`.
+const SECRET_KEYS: [&str; 3] = ["CRYPT__MASTER_KEY", "DATABASE__URL", "MAIL__PASSWORD"];
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: Server,
+    pub database: Database,
+    pub crypt: Crypt,
+    pub areas: Areas,
+    pub mail: Mail,
+    pub webhooks: Webhooks,
+    pub dispatch: Dispatch,
+    pub journal: Journal,
+    pub log: Log,
+}
+
+/// What is wrong with the settings, in words that say what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{0}")]
+    Read(Box<figment::Error>),
+    #[error("cannot read {path}: {why}")]
+    File { path: String, why: String },
+    #[error("{}", .0.join("\n"))]
+    Unsafe(Vec<String>),
+}
+
+/// Reads the settings.
+///
+/// # Errors
+/// A file that cannot be read, an unknown key or a value of the wrong type.
+pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    let mut figment = Figment::from(Toml::string(DEFAULTS));
+    if let Some(path) = file {
+        if !path.is_file() {
+            return Err(ConfigError::File {
+                path: path.display().to_string(),
+                why: "there is no such file".to_owned(),
+            });
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    figment = figment.merge(Env::prefixed("CDR__").split("__").filter(|key| {
+        // `…_FILE` names a file with the value and is read below.
+        let key = key.as_str().to_ascii_uppercase().replace('.', "__");
+        !SECRET_KEYS.iter().any(|s| key == format!("{s}_FILE"))
+    }));
+    for key in SECRET_KEYS {
+        if let Ok(path) = std::env::var(format!("CDR__{key}_FILE")) {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| ConfigError::File { path, why: e.to_string() })?;
+            let dotted = key.to_lowercase().replace("__", ".");
+            figment = figment.merge((dotted, text.trim()));
+        }
+    }
+    figment.extract().map_err(|e| ConfigError::Read(Box::new(e)))
+}
+
+impl Config {
+    /// Checks everything that can be checked without starting, and reads the areas' directories.
+    ///
+    /// # Errors
+    /// Every reason at once why starting would be unsafe.
+    pub fn check(&self) -> Result<Directory, ConfigError> {
+        let mut wrong = Vec::new();
+        self.server.check(&mut wrong);
+        self.database.check(&mut wrong);
+        self.crypt.check(&mut wrong);
+        self.dispatch.check(&mut wrong);
+        let directory = match self.areas.directory() {
+            Ok(d) => {
+                d.check(self, &mut wrong);
+                Some(d)
+            }
+            Err(e) => {
+                wrong.push(e.to_string());
+                None
+            }
+        };
+        match directory {
+            Some(d) if wrong.is_empty() => Ok(d),
+            _ => Err(ConfigError::Unsafe(wrong)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_parse_and_are_refused_for_want_of_a_key_and_an_area() {
+        let config = load(None).unwrap();
+        let said = config.check().unwrap_err().to_string();
+        assert!(said.contains("crypt.master_key"), "{said}");
+        assert!(said.contains("areas.files"), "{said}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "[server]\nlistn = \"127.0.0.1:1\"\n").unwrap();
+        assert!(load(Some(&path)).unwrap_err().to_string().contains("listn"));
+    }
+}

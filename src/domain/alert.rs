@@ -1,0 +1,161 @@
+//! Alerts: what one agency is owed about one event, and the states it goes through.
+
+use super::facts::words;
+use super::id::AlertId;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+words!(
+    /// What an alert is about.
+    AlertKind {
+        DeathNotified = "death_notified",
+        JarTriggered = "jar_triggered",
+        JarProvisional = "jar_provisional",
+        /// A provisional response that is now certain.
+        JarUpgraded = "jar_upgraded",
+        JarStoodDown = "jar_stood_down",
+    }
+);
+words!(
+    /// "Accepted by the provider", "delivered", "opened" and "acknowledged by a person" are four
+    /// different claims and never mixed up.
+    AlertState {
+        Planned = "planned",
+        /// Tried, not yet accepted by any provider.
+        Sending = "sending",
+        Accepted = "accepted",
+        Delivered = "delivered",
+        Opened = "opened",
+        Acknowledged = "acknowledged",
+        /// Every message was refused for good.
+        Failed = "failed",
+        Expired = "expired",
+        Recalled = "recalled",
+        /// The directory names no way to reach the agency: somebody must ring.
+        NoContact = "no_contact",
+    }
+);
+words!(
+    Channel { Email = "email", Webhook = "webhook" }
+);
+
+impl AlertKind {
+    /// Shown to people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::DeathNotified => "Child death notified",
+            Self::JarTriggered => "Joint Agency Response",
+            Self::JarProvisional => "Joint Agency Response, until ruled out",
+            Self::JarUpgraded => "Joint Agency Response confirmed",
+            Self::JarStoodDown => "Joint Agency Response stood down",
+        }
+    }
+
+    /// Night and day, or when the office opens.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        self != Self::DeathNotified
+    }
+
+    /// The duty to respond: what a stand-down recalls.
+    #[must_use]
+    pub fn is_response(self) -> bool {
+        matches!(self, Self::JarTriggered | Self::JarProvisional | Self::JarUpgraded)
+    }
+}
+
+impl AlertState {
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sending => "trying to send",
+            Self::Accepted => "accepted by the mail or web service, not yet seen",
+            Self::Delivered => "delivered, not yet seen",
+            Self::Opened => "opened, not yet acknowledged",
+            Self::Acknowledged => "acknowledged by a person",
+            Self::Failed => "could not be sent: ring them",
+            Self::Expired => "expired",
+            Self::Recalled => "recalled",
+            Self::NoContact => "no way to reach them is known: ring them",
+        }
+    }
+
+    /// Order of the states; an alert only ever moves up.
+    #[must_use]
+    pub fn rank(self) -> i64 {
+        match self {
+            Self::Planned => 0,
+            Self::Sending | Self::NoContact => 1,
+            Self::Failed => 2,
+            Self::Accepted => 3,
+            Self::Delivered => 4,
+            Self::Opened => 5,
+            Self::Expired => 6,
+            Self::Recalled => 7,
+            Self::Acknowledged => 8,
+        }
+    }
+
+    /// Whether someone still has to see that the agency is reached.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Acknowledged | Self::Expired | Self::Recalled)
+    }
+}
+
+/// One way to reach an agency, as it stood when the alert was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactPoint {
+    /// Stable name in the directory, `police/control-room`; also the lane of the dispatcher, so
+    /// that one slow receiver never delays another.
+    pub id: String,
+    pub channel: Channel,
+    /// E-mail address or URL of a duty desk.
+    pub address: String,
+}
+
+/// An alert as planned: a snapshot, so that a later change of the directory cannot rewrite what
+/// was owed to whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedAlert {
+    pub id: AlertId,
+    pub agency: String,
+    pub agency_name: String,
+    pub kind: AlertKind,
+    /// Whether a person at the agency has to acknowledge.
+    pub acknowledge: bool,
+    pub contacts: Vec<ContactPoint>,
+    pub desk: Desk,
+}
+
+/// Whose alert it is and where a partner rings for particulars.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desk {
+    pub area: String,
+    pub area_name: String,
+    pub call_back: String,
+}
+
+/// Everything a message may say, frozen with the alert. Nothing here is about the child: this type
+/// is the only thing that message texts are made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub reference: String,
+    pub kind: AlertKind,
+    pub agency: String,
+    pub agency_name: String,
+    pub acknowledge: bool,
+    pub desk: Desk,
+    pub at: DateTime<Utc>,
+}
+
+/// Who is to be told of an event: answered by the directory, snapshotted by the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipient {
+    pub agency: String,
+    pub agency_name: String,
+    pub acknowledge: bool,
+    pub contacts: Vec<ContactPoint>,
+}

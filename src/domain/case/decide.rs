@@ -1,0 +1,220 @@
+//! From a state and a wish to events, or a refusal that says what to do.
+
+use super::{CaseState, jar_plan, met};
+use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
+use crate::domain::event::{Event, Means, Person, Route};
+use crate::domain::facts::{Amendment, Facts};
+use crate::domain::id::{AlertId, PanelId, Reference};
+use crate::domain::intake::Accepted;
+use crate::domain::jar::{self, Decision, ExtraTrigger};
+use crate::domain::milestone::Record;
+use crate::domain::ready::{Blocker, Stage, blockers, stage};
+use crate::domain::scope;
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+/// What a decision needs from outside: fresh identifiers and the directory's answer now.
+pub struct Context<'a> {
+    pub new_id: &'a mut dyn FnMut() -> Uuid,
+    /// Who is told of an event of this kind, with the contact points that hold at this hour.
+    pub recipients: &'a dyn Fn(AlertKind) -> Vec<Recipient>,
+    /// What every alert of this area carries.
+    pub desk: &'a Desk,
+    /// The partnership's own triggers.
+    pub extra: &'a [ExtraTrigger],
+}
+
+/// Why a wish cannot be carried out. Never used to hide that something already happened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("no response is running that could be stood down")]
+    NothingToStandDown,
+    #[error("a response is already called for and running")]
+    AlreadyCalled,
+    #[error("this case has no such alert")]
+    NoSuchAlert,
+    #[error("the case is not ready for panel")]
+    NotReady(Vec<Blocker>),
+    #[error("the case is already on the list of {0}")]
+    AlreadyListed(String),
+    #[error("the case is not on this panel's list")]
+    NotListed,
+    #[error("the case is outside child death review")]
+    OutOfScope,
+    #[error("the case has already been reviewed")]
+    AlreadyReviewed,
+}
+
+/// A new death.
+#[must_use]
+pub fn notify(
+    reference: Reference,
+    area: String,
+    route: Route,
+    accepted: Accepted,
+    ctx: &mut Context<'_>,
+) -> Vec<Event> {
+    let Accepted { facts, warnings } = accepted;
+    let scope = scope::judge(&facts);
+    let assessment = jar::assess(&facts, ctx.extra);
+    let standing = assessment.decision;
+    let alerts = jar_plan::first_alerts(standing, ctx);
+    let mut events = vec![
+        Event::NotificationReceived { reference, area, route, facts: Box::new(facts), warnings },
+        Event::JarAssessed { assessment, scope, standing },
+    ];
+    push_alerts(&mut events, alerts);
+    events
+}
+
+/// New or corrected facts: re-assessed at once. An upgrade plans the alerts now due; a downgrade
+/// changes nothing until somebody stands the response down. No events if nothing was new.
+#[must_use]
+pub fn amend(
+    state: &CaseState,
+    patch: Facts,
+    how: Amendment,
+    reason: String,
+    ctx: &mut Context<'_>,
+) -> Vec<Event> {
+    let (facts, changed) = state.facts.amended(&patch, how);
+    if facts == state.facts {
+        return Vec::new();
+    }
+    let scope = scope::judge(&facts);
+    let assessment = jar::assess(&facts, ctx.extra);
+    let standing = jar_plan::standing_after(state, assessment.decision, &met(&assessment));
+    let alerts = if standing > state.standing {
+        jar_plan::response_alerts(jar_plan::still_told(state), standing, ctx)
+    } else {
+        Vec::new()
+    };
+    let mut events = vec![
+        Event::FactsAmended { patch: Box::new(patch), how, changed, reason },
+        Event::JarAssessed { assessment, scope, standing },
+    ];
+    push_alerts(&mut events, alerts);
+    events
+}
+
+/// A named person ends the response.
+///
+/// # Errors
+/// No response is running.
+pub fn stand_down(
+    state: &CaseState,
+    reason: String,
+    consulted: Vec<Person>,
+    decided_by: Person,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if state.standing == Decision::NotTriggered {
+        return Err(Refusal::NothingToStandDown);
+    }
+    let recalled = state
+        .alerts
+        .iter()
+        .filter(|(_, a)| a.kind.is_response() && !a.recalled && a.acknowledged.is_none())
+        .map(|(id, _)| *id)
+        .collect();
+    let alerts = jar_plan::stand_down_alerts(state, ctx);
+    let mut events = vec![Event::JarStoodDown { reason, consulted, decided_by, recalled }];
+    push_alerts(&mut events, alerts);
+    Ok(events)
+}
+
+/// A named person calls a response that the rules do not ask for.
+///
+/// # Errors
+/// One is already triggered.
+pub fn call_jar(
+    state: &CaseState,
+    reason: String,
+    consulted: Vec<Person>,
+    decided_by: Person,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if state.standing == Decision::Triggered {
+        return Err(Refusal::AlreadyCalled);
+    }
+    let alerts = jar_plan::response_alerts(jar_plan::still_told(state), Decision::Triggered, ctx);
+    let mut events = vec![Event::JarCalled { reason, consulted, decided_by }];
+    push_alerts(&mut events, alerts);
+    Ok(events)
+}
+
+/// Somebody at the agency has it. A second acknowledgement changes nothing and is no error.
+///
+/// # Errors
+/// The case has no such alert.
+pub fn acknowledge(
+    state: &CaseState,
+    alert: AlertId,
+    person: Person,
+    note: String,
+    means: Means,
+) -> Result<Vec<Event>, Refusal> {
+    let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
+    if held.acknowledged.is_some() {
+        return Ok(Vec::new());
+    }
+    let agency = held.agency.clone();
+    Ok(vec![Event::AlertAcknowledged { alert, agency, person, note, means }])
+}
+
+/// A step on the way. The same record again changes nothing.
+#[must_use]
+pub fn record_milestone(state: &CaseState, record: Record, note: String) -> Vec<Event> {
+    if note.is_empty() && state.milestones.get(&record.milestone) == Some(&record) {
+        return Vec::new();
+    }
+    vec![Event::MilestoneRecorded { record, note }]
+}
+
+/// Puts a case on a panel's list. Listing the same case on the same panel again changes nothing.
+///
+/// # Errors
+/// Out of scope, reviewed, on another list, or not ready and no reason given to go ahead.
+pub fn list_for_panel(
+    state: &CaseState,
+    panel: PanelId,
+    panel_name: String,
+    held_on: NaiveDate,
+    anonymous_reference: String,
+    despite: Option<String>,
+) -> Result<Vec<Event>, Refusal> {
+    match (&state.listing, stage(state)) {
+        (Some(l), _) if l.panel == panel => return Ok(Vec::new()),
+        (_, Stage::OutOfScope) => return Err(Refusal::OutOfScope),
+        (_, Stage::Reviewed | Stage::Closed) => return Err(Refusal::AlreadyReviewed),
+        (Some(l), _) => return Err(Refusal::AlreadyListed(l.panel_name.clone())),
+        (None, _) => {}
+    }
+    let blocked = blockers(state);
+    if !blocked.is_empty() && despite.is_none() {
+        return Err(Refusal::NotReady(blocked));
+    }
+    let despite = despite.filter(|_| !blocked.is_empty());
+    Ok(vec![Event::ListedForPanel { panel, panel_name, held_on, anonymous_reference, despite }])
+}
+
+/// Takes a case off a list again.
+///
+/// # Errors
+/// It is not on that list.
+pub fn take_off_panel(
+    state: &CaseState,
+    panel: PanelId,
+    reason: String,
+) -> Result<Vec<Event>, Refusal> {
+    if state.listing.as_ref().is_none_or(|l| l.panel != panel) {
+        return Err(Refusal::NotListed);
+    }
+    Ok(vec![Event::TakenOffPanel { panel, reason }])
+}
+
+fn push_alerts(events: &mut Vec<Event>, alerts: Vec<PlannedAlert>) {
+    if !alerts.is_empty() {
+        events.push(Event::AlertsPlanned { alerts });
+    }
+}

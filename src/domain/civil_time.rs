@@ -1,0 +1,63 @@
+//! Times as people say them in England, and the instants they mean.
+
+use chrono::{DateTime, Duration, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono_tz::Europe::London;
+
+/// What a wall-clock time in England means as an instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// One instant.
+    Exact(DateTime<Utc>),
+    /// The hour that happens twice when the clocks go back.
+    Twice { earlier: DateTime<Utc>, later: DateTime<Utc> },
+    /// The hour that does not happen when the clocks go forward; the last minute before it and the
+    /// first after it, as local times to offer instead.
+    Never { last_before: NaiveTime, first_after: NaiveTime },
+}
+
+/// Reads a local date and time.
+#[must_use]
+pub fn read(date: NaiveDate, time: NaiveTime) -> Reading {
+    let local = date.and_time(time);
+    match London.from_local_datetime(&local) {
+        LocalResult::Single(t) => Reading::Exact(t.with_timezone(&Utc)),
+        LocalResult::Ambiguous(a, b) => {
+            let (a, b) = (a.with_timezone(&Utc), b.with_timezone(&Utc));
+            Reading::Twice { earlier: a.min(b), later: a.max(b) }
+        }
+        LocalResult::None => {
+            // The gap is an hour long; step out of it minute by minute on either side.
+            let exists = |t: &NaiveDateTime| London.from_local_datetime(t).earliest().is_some();
+            let step = |by: i64| {
+                (1..=180)
+                    .map(|n| local + Duration::minutes(by * n))
+                    .map(|t| t - Duration::seconds(i64::from(chrono::Timelike::second(&t))))
+                    .find(exists)
+                    .map_or(time, |t| t.time())
+            };
+            Reading::Never { last_before: step(-1), first_after: step(1) }
+        }
+    }
+}
+
+/// The date in England at an instant.
+#[must_use]
+pub fn date_of(at: DateTime<Utc>) -> NaiveDate {
+    at.with_timezone(&London).date_naive()
+}
+
+/// The local date and time in England at an instant.
+#[must_use]
+pub fn local(at: DateTime<Utc>) -> NaiveDateTime {
+    at.with_timezone(&London).naive_local()
+}
+
+/// The first instant of a local date.
+#[must_use]
+pub fn start_of(date: NaiveDate) -> DateTime<Utc> {
+    match read(date, NaiveTime::MIN) {
+        Reading::Exact(t) | Reading::Twice { earlier: t, .. } => t,
+        // England's clocks never change at midnight.
+        Reading::Never { .. } => Utc.from_utc_datetime(&date.and_time(NaiveTime::MIN)),
+    }
+}

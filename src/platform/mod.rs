@@ -1,0 +1,8 @@
+//! What every part needs and none of it knows a case: clock, cryptography, sockets, metrics.
+
+pub mod clock;
+pub mod crypt;
+pub mod failpoint;
+pub mod metrics;
+pub mod outgoing;
+pub mod telemetry;

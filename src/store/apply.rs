@@ -1,0 +1,228 @@
+//! The statements behind a change set, for one or many sets at once.
+
+use super::changes::{
+    Advanced, AlertChange, AlertRow, AnswerRow, AttemptRow, CaseRow, ChangeSet, DeliveryResult,
+    DeliveryRow, Entry, Lookup, NewStream,
+};
+use super::engine::{Conn, on};
+use super::rows::many;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+use crate::platform::failpoint::{Point, reach};
+
+/// Why a batch was not applied.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Somebody else was first: a version has moved on, or a key or reference is taken.
+    Conflict,
+    Sql(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Fault {
+    fn from(e: sqlx::Error) -> Self {
+        let unique = e.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+        if unique { Self::Conflict } else { Self::Sql(e) }
+    }
+}
+
+/// Applies the sets inside the open transaction. Each kind of row of all sets goes in together.
+pub(super) async fn apply(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    reach(Point::AfterBegin);
+    streams(conn, sets).await?;
+    reach(Point::AfterJournal);
+    read_tables(conn, sets).await?;
+    reach(Point::AfterReadTables);
+    alerts(conn, sets).await?;
+    reach(Point::AfterAlerts);
+    outbox(conn, sets).await?;
+    reach(Point::AfterDeliveries);
+    rest(conn, sets).await
+}
+
+fn all<'a, T>(sets: &'a [ChangeSet], of: impl Fn(&'a ChangeSet) -> &'a Vec<T>) -> Vec<&'a T> {
+    sets.iter().flat_map(of).collect()
+}
+
+async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    let rows: Vec<&AnswerRow> = all(sets, |s| &s.answers);
+    many!(
+        conn, &rows, 5,
+        "INSERT INTO idempotency (digest, body, status, answer, at) VALUES ", "",
+        |q, r| q.bind(&r.digest).bind(&r.body).bind(r.status).bind(&r.answer).bind(r.at)
+    );
+    let rows: Vec<&NewStream> = all(sets, |s| &s.new_streams);
+    many!(
+        conn, &rows, 5,
+        "INSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES ", "",
+        |q, r| q.bind(r.id).bind(r.version).bind(&r.head).bind(&r.key_name).bind(&r.wrapped_key)
+    );
+    let rows: Vec<&Advanced> = all(sets, |s| &s.advanced);
+    let moved = many!(
+        conn, &rows, 4,
+        "UPDATE stream SET version = v.column3, head = v.column4 FROM (VALUES ",
+        ") AS v WHERE stream.id = v.column1 AND stream.version = v.column2",
+        |q, r| q.bind(r.id).bind(r.from).bind(r.to).bind(&r.head)
+    );
+    if moved != rows.len() as u64 {
+        return Err(Fault::Conflict);
+    }
+    let rows: Vec<&Entry> = all(sets, |s| &s.entries);
+    many!(
+        conn, &rows, 7,
+        "INSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES ", "",
+        |q, r| q
+            .bind(r.stream_id)
+            .bind(r.version)
+            .bind(&r.name)
+            .bind(r.at)
+            .bind(&r.actor)
+            .bind(&r.payload)
+            .bind(&r.hash)
+    );
+    Ok(())
+}
+
+async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    let rows: Vec<&CaseRow> = all(sets, |s| &s.cases);
+    many!(
+        conn, &rows, 16,
+        "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES ",
+        " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts",
+        |q, r| q
+            .bind(r.id)
+            .bind(&r.reference)
+            .bind(&r.area)
+            .bind(&r.stage)
+            .bind(&r.jar)
+            .bind(r.in_scope)
+            .bind(r.ready)
+            .bind(&r.event)
+            .bind(&r.age_band)
+            .bind(r.category)
+            .bind(r.received_at)
+            .bind(r.died_on)
+            .bind(&r.blockers)
+            .bind(r.version)
+            .bind(r.changed_at)
+            .bind(&r.sealed_facts)
+    );
+    let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
+    many!(
+        conn, &rows, 3,
+        "INSERT INTO case_lookup (kind, digest, case_id) VALUES ", " ON CONFLICT DO NOTHING",
+        |q, r| q.bind(r.kind).bind(&r.digest).bind(r.case_id)
+    );
+    Ok(())
+}
+
+async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    let rows: Vec<&AlertRow> = all(sets, |s| &s.alerts);
+    many!(
+        conn, &rows, 10,
+        "INSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES ", "",
+        |q, r| q
+            .bind(r.id)
+            .bind(r.case_id)
+            .bind(&r.agency)
+            .bind(&r.agency_name)
+            .bind(&r.kind)
+            .bind(r.acknowledge)
+            .bind(&r.state)
+            .bind(r.rank)
+            .bind(r.planned_at)
+            .bind(&r.notice)
+    );
+    // One row per alert, its highest: a statement must not meet the same row twice.
+    let mut highest: BTreeMap<Uuid, &AlertChange> = BTreeMap::new();
+    for c in sets.iter().flat_map(|s| &s.alert_changes) {
+        let held = highest.entry(c.id).or_insert(c);
+        if held.rank < c.rank {
+            *held = c;
+        }
+    }
+    let rows: Vec<&AlertChange> = highest.into_values().collect();
+    many!(
+        conn, &rows, 3,
+        "UPDATE alert SET state = v.column2, rank = v.column3 FROM (VALUES ",
+        ") AS v WHERE alert.id = v.column1 AND alert.rank < v.column3",
+        |q, r| q.bind(r.id).bind(r.state).bind(r.rank)
+    );
+    Ok(())
+}
+
+async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    let rows: Vec<&DeliveryRow> = all(sets, |s| &s.deliveries);
+    many!(
+        conn, &rows, 11,
+        "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES ", "",
+        |q, r| q
+            .bind(r.id)
+            .bind(r.alert_id)
+            .bind(&r.lane)
+            .bind(r.channel)
+            .bind(&r.address)
+            .bind(r.urgent)
+            .bind(r.state)
+            .bind(r.next_at)
+            .bind(r.lease_until)
+            .bind(r.lease_token)
+            .bind(r.created_at)
+    );
+    let rows: Vec<&AttemptRow> = all(sets, |s| &s.attempts);
+    many!(
+        conn, &rows, 8,
+        "INSERT INTO attempt (delivery_id, alert_id, n, at, outcome, code, took_ms, state) VALUES ", "",
+        |q, r| q
+            .bind(r.delivery_id)
+            .bind(r.alert_id)
+            .bind(r.n)
+            .bind(r.at)
+            .bind(&r.outcome)
+            .bind(r.code)
+            .bind(r.took_ms)
+            .bind(&r.state)
+    );
+    let rows: Vec<&DeliveryResult> = all(sets, |s| &s.results);
+    // A worker that lost its lease meanwhile hits no row: the new owner's word counts.
+    many!(
+        conn, &rows, 6,
+        "UPDATE delivery SET state = v.column3, next_at = v.column4, attempts = v.column5, last_outcome = v.column6, lease_until = NULL FROM (VALUES ",
+        ") AS v WHERE delivery.id = v.column1 AND delivery.lease_token = v.column2 AND delivery.state = 'leased'",
+        |q, r| q
+            .bind(r.id)
+            .bind(r.lease_token)
+            .bind(r.state)
+            .bind(r.next_at)
+            .bind(r.attempts)
+            .bind(&r.outcome)
+    );
+    for alert in sets.iter().flat_map(|s| &s.cancelled) {
+        const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND state IN ('due', 'leased')";
+        on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+    }
+    for alert in sets.iter().flat_map(|s| &s.maybe_failed) {
+        const SQL: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE id = $1 AND rank < 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = $1 AND state IN ('due', 'leased', 'done'))";
+        on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+    }
+    Ok(())
+}
+
+async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
+    for a in sets.iter().flat_map(|s| &s.audit) {
+        const SQL: &str = "INSERT INTO audit (at, actor, action, case_id) VALUES ($1, $2, $3, $4)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).execute(c).await?.rows_affected());
+    }
+    for p in sets.iter().flat_map(|s| &s.panels) {
+        const SQL: &str = "INSERT INTO panel (id, area, name, held_on, created_at) VALUES ($1, $2, $3, $4, $5)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(p.id).bind(&p.area).bind(&p.name).bind(p.held_on).bind(p.created_at).execute(c).await?.rows_affected());
+    }
+    for l in sets.iter().flat_map(|s| &s.listed) {
+        const SQL: &str = "INSERT INTO panel_case (panel_id, case_id, anonymous_reference, listed_at) VALUES ($1, $2, $3, $4)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(l.panel_id).bind(l.case_id).bind(&l.anonymous_reference).bind(l.listed_at).execute(c).await?.rows_affected());
+    }
+    for (panel, case) in sets.iter().flat_map(|s| &s.unlisted) {
+        const SQL: &str = "DELETE FROM panel_case WHERE panel_id = $1 AND case_id = $2";
+        on!(conn conn, |c| sqlx::query(SQL).bind(panel).bind(case).execute(c).await?.rows_affected());
+    }
+    Ok(())
+}

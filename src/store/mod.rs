@@ -1,0 +1,123 @@
+//! Everything kept: one door for writes ([`Store::commit`]), plain functions for reads.
+//!
+//! The same SQL runs on SQLite and PostgreSQL. What is personal is sealed before it gets here, so
+//! that a stolen file tells nobody anything.
+
+mod apply;
+pub mod backup;
+mod cases;
+pub mod changes;
+mod engine;
+mod journal;
+mod keys;
+mod login;
+mod outbox;
+mod panels;
+mod project;
+mod rebuild;
+mod reference;
+mod rows;
+mod seal;
+mod verify;
+mod writer;
+
+pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
+pub use engine::{Pool, Target, refuse_old};
+pub use journal::{Loaded, New};
+pub use keys::ServiceKey;
+pub use login::{SessionRow, TokenRow, UserRow};
+pub use outbox::{Job, OutboxFigures};
+pub use rebuild::Rebuilt;
+pub use verify::{Finding, Report};
+pub use writer::{CommitError, Task};
+
+use crate::platform::crypt::{CryptError, Keyring};
+use crate::platform::metrics::Metrics;
+use changes::ChangeSet;
+use std::sync::Arc;
+use writer::Writer;
+
+/// Why something could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the database did not answer as expected: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the schema could not be brought up to date: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A stored value that this release cannot read: never guessed at.
+    #[error("a stored value cannot be read: {0}")]
+    Corrupt(&'static str),
+}
+
+/// The open database.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    pool: Pool,
+    writer: Writer,
+    keyring: Keyring,
+    keys: keys::ServiceKeys,
+    references: reference::References,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// It cannot be reached or migrated, or the master key is not the one it was made with.
+    pub async fn open(
+        target: Target,
+        keyring: Keyring,
+        readers: u32,
+        writers: u32,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        target.migrate().await?;
+        let writer = Writer::start(&target, writers, metrics).await?;
+        let pool = target.pool(readers).await?;
+        let keys = keys::ServiceKeys::open(&target, &keyring).await?;
+        let references = reference::References::new(keys.get(ServiceKey::References).clone());
+        Ok(Self { inner: Arc::new(Inner { target, pool, writer, keyring, keys, references }) })
+    }
+
+    /// Commits a change set: all of it, or nothing.
+    ///
+    /// # Errors
+    /// See [`CommitError`]; after `Unavailable` the outcome is not known.
+    pub async fn commit(&self, set: ChangeSet) -> Result<(), CommitError> {
+        self.inner.writer.commit(set).await
+    }
+
+    /// Runs one piece of work in a write transaction of its own.
+    async fn task(&self, task: Task) -> Result<(), CommitError> {
+        self.inner.writer.task(task).await
+    }
+
+    #[must_use]
+    pub fn is_sqlite(&self) -> bool {
+        self.inner.target.is_sqlite()
+    }
+
+    /// # Errors
+    /// The database does not answer.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        let one: i64 = engine::on!(pool self.pool(), |p| sqlx::query_scalar(
+            "SELECT CAST(1 AS BIGINT)"
+        )
+        .fetch_one(p)
+        .await?);
+        if one == 1 { Ok(()) } else { Err(StoreError::Corrupt("ping")) }
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.inner.pool
+    }
+}

@@ -1,0 +1,182 @@
+//! The outbox: taking messages that are due, giving back those whose worker died, and the figures
+//! that tell whether anything is stuck.
+
+use super::engine::{Conn, on};
+use super::{Store, StoreError};
+use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// A message in the hands of this process.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Job {
+    pub id: Uuid,
+    pub alert_id: Uuid,
+    pub lane: String,
+    pub channel: String,
+    pub address: String,
+    /// Attempts before this one.
+    pub attempts: i64,
+    pub created_at: DateTime<Utc>,
+    /// JSON of the alert's notice.
+    pub notice: String,
+    /// Proof of holding the lease.
+    pub lease_token: i64,
+}
+
+/// What operators watch.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxFigures {
+    pub waiting: i64,
+    pub dead: i64,
+    pub open_alerts: i64,
+    pub oldest_unacknowledged: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Lanes with anything due at `now`. A loose index scan: its cost grows with the lanes, not
+    /// with the backlog.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn lanes_due(&self, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
+        const SQL: &str = "WITH RECURSIVE l (lane) AS (SELECT MIN(lane) FROM delivery WHERE state = 'due' UNION ALL SELECT (SELECT MIN(d.lane) FROM delivery d WHERE d.state = 'due' AND d.lane > l.lane) FROM l WHERE l.lane IS NOT NULL) SELECT lane FROM l WHERE lane IS NOT NULL AND EXISTS (SELECT 1 FROM delivery d WHERE d.state = 'due' AND d.lane = l.lane AND d.next_at <= $1)";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(now).fetch_all(p).await?))
+    }
+
+    /// Takes up to `most` due messages of one lane, urgent ones first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn claim(
+        &self,
+        lane: String,
+        most: i64,
+        now: DateTime<Utc>,
+        lease_until: DateTime<Utc>,
+        token: i64,
+    ) -> Result<Vec<Job>, StoreError> {
+        let (tx, rx) = oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                let jobs = take(conn, &lane, most, now, lease_until, token).await?;
+                let _ = tx.send(jobs);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("claim"))
+    }
+
+    /// Makes messages due again whose worker did not report in time.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn reap(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        const EXPIRED: &str =
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'leased' AND lease_until < $1)";
+        let any: bool =
+            on!(pool self.pool(), |p| sqlx::query_scalar(EXPIRED).bind(now).fetch_one(p).await?);
+        if !any {
+            return Ok(0);
+        }
+        const SQL: &str = "UPDATE delivery SET state = 'due', lease_until = NULL, lease_token = 0 WHERE state = 'leased' AND lease_until < $1";
+        self.update(SQL, now).await
+    }
+
+    /// On SQLite the one serving process owns every lease, so at its start none can be held.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn release_all(&self) -> Result<u64, StoreError> {
+        const SQL: &str = "UPDATE delivery SET state = 'due', lease_until = NULL, lease_token = 0 WHERE state = 'leased' AND created_at <= $1";
+        self.update(SQL, far_future()).await
+    }
+
+    /// Puts a dead letter back into the queue.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn replay(&self, delivery: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        const SQL: &str = "UPDATE delivery SET state = 'due', next_at = $2, attempts = 0, created_at = $2 WHERE id = $1 AND state = 'dead'";
+        let (tx, rx) = oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(delivery).bind(now).execute(c).await?.rows_affected());
+                let _ = tx.send(n);
+                Ok(())
+            })
+        }))
+        .await?;
+        Ok(rx.await.map_err(|_| StoreError::Corrupt("replay"))? == 1)
+    }
+
+    async fn update(&self, sql: &'static str, at: DateTime<Utc>) -> Result<u64, StoreError> {
+        let (tx, rx) = oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                let n = on!(conn conn, |c| sqlx::query(sql).bind(at).execute(c).await?.rows_affected());
+                let _ = tx.send(n);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("update"))
+    }
+
+    /// The figures of the queue and of open alerts.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn outbox_figures(&self) -> Result<OutboxFigures, StoreError> {
+        const WAITING: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due') + (SELECT COUNT(*) FROM delivery WHERE state = 'leased')";
+        const DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
+        const OPEN: &str = "SELECT COUNT(*) FROM alert WHERE acknowledge AND rank < 6";
+        const OLDEST: &str = "SELECT MIN(planned_at) FROM alert WHERE acknowledge AND rank < 6";
+        // SQLite uses the partial index only for the very predicate it was made with.
+        const OPEN_SQLITE: &str = "SELECT COUNT(*) FROM alert WHERE acknowledge = 1 AND rank < 6";
+        const OLDEST_SQLITE: &str =
+            "SELECT MIN(planned_at) FROM alert WHERE acknowledge = 1 AND rank < 6";
+        let (open, oldest) =
+            if self.is_sqlite() { (OPEN_SQLITE, OLDEST_SQLITE) } else { (OPEN, OLDEST) };
+        Ok(on!(pool self.pool(), |p| OutboxFigures {
+            waiting: sqlx::query_scalar(WAITING).fetch_one(p).await?,
+            dead: sqlx::query_scalar(DEAD).fetch_one(p).await?,
+            open_alerts: sqlx::query_scalar(open).fetch_one(p).await?,
+            oldest_unacknowledged: sqlx::query_scalar(oldest).fetch_one(p).await?,
+        }))
+    }
+}
+
+/// Later than any lease, and within what both engines store.
+fn far_future() -> DateTime<Utc> {
+    DateTime::from_timestamp(32_503_680_000, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+async fn take(
+    conn: &mut Conn,
+    lane: &str,
+    most: i64,
+    now: DateTime<Utc>,
+    lease_until: DateTime<Utc>,
+    token: i64,
+) -> Result<Vec<Job>, sqlx::Error> {
+    macro_rules! claim_sql {
+        ($lock:literal) => {
+            concat!(
+                "UPDATE delivery SET state = 'leased', lease_until = $1, lease_token = $2 WHERE id IN (SELECT id FROM delivery WHERE state = 'due' AND lane = $3 AND next_at <= $4 ORDER BY urgent DESC, next_at LIMIT $5",
+                $lock,
+                ") RETURNING id, alert_id, lane, channel, address, attempts, created_at, lease_token, (SELECT notice FROM alert WHERE alert.id = delivery.alert_id) AS notice"
+            )
+        };
+    }
+    let sql = if conn.is_sqlite() { claim_sql!("") } else { claim_sql!(" FOR UPDATE SKIP LOCKED") };
+    on!(conn conn, |c| sqlx::query_as(sql)
+        .bind(lease_until)
+        .bind(token)
+        .bind(lane)
+        .bind(now)
+        .bind(most)
+        .fetch_all(c)
+        .await)
+}

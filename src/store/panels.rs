@@ -1,0 +1,121 @@
+//! Panels and what is on their lists; settings and exports beside them.
+
+use super::changes::PanelRow;
+use super::engine::on;
+use super::{Store, StoreError};
+use crate::domain::id::PanelId;
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+/// One line of a panel's list.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct PanelLine {
+    pub anonymous_reference: String,
+    pub reference: String,
+    pub age_band: Option<String>,
+    pub category: Option<i64>,
+    pub died_on: Option<NaiveDate>,
+    pub stage: String,
+    pub blockers: String,
+}
+
+impl Store {
+    /// Panels of the areas, the latest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn panels(&self, area: &str) -> Result<Vec<PanelRow>, StoreError> {
+        const SQL: &str = "SELECT id, area, name, held_on, created_at FROM panel WHERE area = $1 ORDER BY held_on DESC, id LIMIT 500";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(area).fetch_all(p).await?))
+    }
+
+    /// # Errors
+    /// The database failed.
+    pub async fn panel(&self, id: PanelId) -> Result<Option<PanelRow>, StoreError> {
+        const SQL: &str = "SELECT id, area, name, held_on, created_at FROM panel WHERE id = $1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_optional(p).await?))
+    }
+
+    /// A panel's list, in the order of its anonymous references.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn panel_lines(&self, id: PanelId) -> Result<Vec<PanelLine>, StoreError> {
+        const SQL: &str = "SELECT l.anonymous_reference, c.reference, c.age_band, c.category, c.died_on, c.stage, c.blockers FROM panel_case l JOIN cases c ON c.id = l.case_id WHERE l.panel_id = $1 ORDER BY l.anonymous_reference";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_all(p).await?))
+    }
+
+    /// A setting kept in the database.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "SELECT value FROM setting WHERE name = $1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(name).fetch_optional(p).await?))
+    }
+
+    /// # Errors
+    /// The change was not committed.
+    pub async fn set_setting(&self, name: &'static str, value: &'static str) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                on!(conn conn, |c| sqlx::query(SQL).bind(name).bind(value).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// Records an export and returns the one of the same kind and period that it replaces.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn record_export(&self, e: ExportRow) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO export (id, at, actor, area, from_day, to_day, format, cases, sha256) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                on!(conn conn, |c| sqlx::query(SQL).bind(e.id).bind(e.at).bind(&e.actor).bind(&e.area).bind(e.from_day).bind(e.to_day).bind(&e.format).bind(e.cases).bind(&e.sha256).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// The latest export of this area, period and format.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn last_export(
+        &self,
+        area: &str,
+        from: NaiveDate,
+        to: NaiveDate,
+        format: &str,
+    ) -> Result<Option<Uuid>, StoreError> {
+        const SQL: &str = "SELECT id FROM export WHERE area = $1 AND from_day = $2 AND to_day = $3 AND format = $4 ORDER BY at DESC LIMIT 1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL)
+            .bind(area)
+            .bind(from)
+            .bind(to)
+            .bind(format)
+            .fetch_optional(p)
+            .await?))
+    }
+}
+
+/// One export as remembered.
+#[derive(Clone, Debug)]
+pub struct ExportRow {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub area: String,
+    pub from_day: NaiveDate,
+    pub to_day: NaiveDate,
+    pub format: String,
+    pub cases: i64,
+    pub sha256: String,
+}

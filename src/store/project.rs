@@ -1,0 +1,131 @@
+//! From events to read rows. The live path and `cdr journal rebuild` share this, so that what is
+//! rebuilt is what was there.
+
+use super::Store;
+use super::changes::{AlertChange, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow};
+use super::keys::ServiceKey;
+use crate::domain::age;
+use crate::domain::alert::{AlertState, Notice, PlannedAlert};
+use crate::domain::case::CaseState;
+use crate::domain::event::{Event, Recorded};
+use crate::domain::facts::{EventKind, Facts};
+use crate::domain::id::CaseId;
+use crate::domain::ready::{Stage, blockers, stage};
+
+/// The read row of a case.
+pub(super) fn case_row(s: &CaseState, sealed_facts: Vec<u8>) -> CaseRow {
+    let blocked = blockers(s);
+    let stage = stage(s);
+    CaseRow {
+        id: s.id.0,
+        reference: s.reference.to_string(),
+        area: s.area.clone(),
+        stage: stage.word().to_owned(),
+        jar: s.standing.word().to_owned(),
+        in_scope: s.scope.in_scope,
+        ready: stage == Stage::Ready,
+        event: s.facts.event.map(|e| EventKind::word(e).to_owned()),
+        age_band: s.facts.age().and_then(age::band).map(|b| b.code.to_owned()),
+        category: s.category().map(i64::from),
+        received_at: s.received_at,
+        died_on: s.facts.death.date,
+        blockers: serde_json::to_string(&blocked).unwrap_or_else(|_| "[]".to_owned()),
+        version: s.version,
+        changed_at: s.changed_at,
+        sealed_facts,
+    }
+}
+
+impl Store {
+    /// Adds the rows that one event makes or moves, besides the case's own row.
+    pub(super) fn project_event(
+        &self,
+        set: &mut ChangeSet,
+        id: CaseId,
+        before: Option<&CaseState>,
+        recorded: &Recorded,
+    ) {
+        match &recorded.event {
+            Event::NotificationReceived { facts, .. } => self.lookups(set, id, facts),
+            Event::FactsAmended { patch, .. } => self.lookups(set, id, patch),
+            Event::AlertsPlanned { alerts } => {
+                let reference = before.map(|s| s.reference.to_string()).unwrap_or_default();
+                set.alerts.extend(alerts.iter().map(|a| alert_row(id, &reference, a, recorded)));
+            }
+            Event::AlertAcknowledged { alert, .. } => {
+                set.alert_changes.push(change(alert.0, AlertState::Acknowledged));
+            }
+            Event::JarStoodDown { recalled, .. } => {
+                set.alert_changes
+                    .extend(recalled.iter().map(|a| change(a.0, AlertState::Recalled)));
+            }
+            Event::ListedForPanel { panel, anonymous_reference, .. } => {
+                set.listed.push(PanelCaseRow {
+                    panel_id: panel.0,
+                    case_id: id.0,
+                    anonymous_reference: anonymous_reference.clone(),
+                    listed_at: recorded.at,
+                });
+            }
+            Event::TakenOffPanel { panel, .. } => set.unlisted.push((panel.0, id.0)),
+            Event::JarAssessed { .. } | Event::JarCalled { .. } | Event::MilestoneRecorded { .. } => {}
+        }
+    }
+
+    fn lookups(&self, set: &mut ChangeSet, id: CaseId, facts: &Facts) {
+        let c = &facts.child;
+        let mut add = |kind, text: Option<&String>| {
+            if let Some(digest) = text.and_then(|t| self.lookup_digest(kind, t)) {
+                set.lookups.push(Lookup { kind, digest, case_id: id.0 });
+            }
+        };
+        add("nhs_number", c.nhs_number.as_ref());
+        add("name", c.family_name.as_ref());
+        add("name", c.given_names.as_ref());
+        for name in &c.also_known_as {
+            add("name", Some(name));
+        }
+    }
+
+    /// The keyed digest under which a value is found again; none for a text without letters or
+    /// digits.
+    #[must_use]
+    pub fn lookup_digest(&self, kind: &str, text: &str) -> Option<Vec<u8>> {
+        let folded: String =
+            text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+        if folded.is_empty() {
+            return None;
+        }
+        let key = self.service_key(ServiceKey::Lookups);
+        Some(key.mac(format!("{kind}\0{folded}").as_bytes()).to_vec())
+    }
+}
+
+pub(super) fn change(id: uuid::Uuid, state: AlertState) -> AlertChange {
+    AlertChange { id, state: state.word(), rank: state.rank() }
+}
+
+fn alert_row(id: CaseId, reference: &str, a: &PlannedAlert, recorded: &Recorded) -> AlertRow {
+    let state = if a.contacts.is_empty() { AlertState::NoContact } else { AlertState::Planned };
+    let notice = Notice {
+        reference: reference.to_owned(),
+        kind: a.kind,
+        agency: a.agency.clone(),
+        agency_name: a.agency_name.clone(),
+        acknowledge: a.acknowledge,
+        desk: a.desk.clone(),
+        at: recorded.at,
+    };
+    AlertRow {
+        id: a.id.0,
+        case_id: id.0,
+        agency: a.agency.clone(),
+        agency_name: a.agency_name.clone(),
+        kind: a.kind.word().to_owned(),
+        acknowledge: a.acknowledge,
+        state: state.word().to_owned(),
+        rank: state.rank(),
+        planned_at: recorded.at,
+        notice: serde_json::to_string(&notice).unwrap_or_else(|_| "{}".to_owned()),
+    }
+}

@@ -1,0 +1,264 @@
+//! The writer: whatever waits while one commit runs shares the next. No timer, so a lone change
+//! never waits; under load hundreds share one flush to disk.
+
+use super::apply::{Fault, apply};
+use super::changes::ChangeSet;
+use super::engine::{Conn, Target};
+use crate::platform::failpoint::{Point, reach};
+use crate::platform::metrics::Metrics;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+/// At most this many changes share a commit.
+const MOST: usize = 256;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Read again and decide again.
+    #[error("somebody else changed this meanwhile")]
+    Conflict,
+    #[error("the disk of the database is full")]
+    Full,
+    /// Possibly made, possibly not: repeat with the same idempotency key.
+    #[error("the database cannot be reached")]
+    Unavailable,
+    #[error("the database refused: {0}")]
+    Refused(String),
+}
+
+/// A piece of work inside one write transaction of its own.
+pub type Task = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(), sqlx::Error>> + Send>;
+
+pub(super) enum Write {
+    Commit(Box<ChangeSet>, oneshot::Sender<Result<(), CommitError>>),
+    Task(Task, oneshot::Sender<Result<(), CommitError>>),
+}
+
+/// Hands changes to the writers.
+#[derive(Clone)]
+pub(super) struct Writer {
+    tx: mpsc::Sender<Write>,
+}
+
+impl Writer {
+    /// Starts `count` writers (SQLite: always one) that take from one queue.
+    pub(super) async fn start(
+        target: &Target,
+        count: u32,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, sqlx::Error> {
+        let (tx, rx) = mpsc::channel(4096);
+        let rx = Arc::new(Mutex::new(rx));
+        let count = if target.is_sqlite() { 1 } else { count.max(1) };
+        for _ in 0..count {
+            let conn = target.connect().await?;
+            let worker = Worker {
+                target: target.clone(),
+                conn: Some(conn),
+                metrics: metrics.clone(),
+                commits_since_checkpoint: 0,
+            };
+            tokio::spawn(worker.run(rx.clone()));
+        }
+        Ok(Self { tx })
+    }
+
+    pub(super) async fn commit(&self, set: ChangeSet) -> Result<(), CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Write::Commit(Box::new(set), reply), answer).await
+    }
+
+    pub(super) async fn task(&self, task: Task) -> Result<(), CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Write::Task(task, reply), answer).await
+    }
+
+    async fn send(
+        &self,
+        write: Write,
+        answer: oneshot::Receiver<Result<(), CommitError>>,
+    ) -> Result<(), CommitError> {
+        self.tx.send(write).await.map_err(|_| CommitError::Unavailable)?;
+        answer.await.unwrap_or(Err(CommitError::Unavailable))
+    }
+}
+
+struct Worker {
+    target: Target,
+    conn: Option<Conn>,
+    metrics: Arc<Metrics>,
+    commits_since_checkpoint: u32,
+}
+
+impl Worker {
+    async fn run(mut self, rx: Arc<Mutex<mpsc::Receiver<Write>>>) {
+        loop {
+            let mut waiting = Vec::new();
+            let mut last = None;
+            {
+                let mut rx = rx.lock().await;
+                match rx.recv().await {
+                    Some(w) => last = Some(w),
+                    None => return,
+                }
+                while let Some(Write::Commit(set, reply)) = last.take() {
+                    waiting.push((*set, reply));
+                    if waiting.len() >= MOST {
+                        break;
+                    }
+                    last = rx.try_recv().ok();
+                }
+            }
+            if !waiting.is_empty() {
+                self.commit_all(waiting).await;
+            }
+            if let Some(Write::Task(task, reply)) = last {
+                let _ = reply.send(self.run_task(task).await);
+            }
+            self.checkpoint().await;
+        }
+    }
+
+    /// All together if possible; one by one if any of them stands in the way, so that one bad
+    /// change never fails another.
+    async fn commit_all(
+        &mut self,
+        waiting: Vec<(ChangeSet, oneshot::Sender<Result<(), CommitError>>)>,
+    ) {
+        #[allow(clippy::cast_precision_loss)] // at most 256
+        self.metrics.commit_size.observe(waiting.len() as f64);
+        let (sets, replies): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        match self.try_commit(&sets).await {
+            Ok(()) => {
+                for r in replies {
+                    let _ = r.send(Ok(()));
+                }
+            }
+            Err(CommitError::Conflict | CommitError::Refused(_)) if sets.len() > 1 => {
+                for (set, reply) in sets.into_iter().zip(replies) {
+                    let _ = reply.send(self.try_commit(std::slice::from_ref(&set)).await);
+                }
+            }
+            Err(e) => {
+                for r in replies {
+                    let _ = r.send(Err(again(&e)));
+                }
+            }
+        }
+    }
+
+    async fn try_commit(&mut self, sets: &[ChangeSet]) -> Result<(), CommitError> {
+        reach(Point::BeforeBegin);
+        let conn = self.connected().await?;
+        let done = async {
+            conn.begin().await?;
+            apply(conn, sets).await?;
+            reach(Point::BeforeCommit);
+            conn.commit().await?;
+            Ok::<(), Fault>(())
+        }
+        .await;
+        reach(Point::AfterCommit);
+        match done {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.failed(fault).await),
+        }
+    }
+
+    async fn run_task(&mut self, task: Task) -> Result<(), CommitError> {
+        let conn = self.connected().await?;
+        let done = async {
+            conn.begin().await?;
+            task(conn).await?;
+            conn.commit().await?;
+            Ok::<(), Fault>(())
+        }
+        .await;
+        match done {
+            Ok(()) => Ok(()),
+            Err(fault) => Err(self.failed(fault).await),
+        }
+    }
+
+    async fn connected(&mut self) -> Result<&mut Conn, CommitError> {
+        if self.conn.is_none() {
+            match self.target.connect().await {
+                Ok(c) => self.conn = Some(c),
+                Err(e) => {
+                    tracing::warn!(error = %e, "cannot reconnect to the database");
+                    return Err(CommitError::Unavailable);
+                }
+            }
+        }
+        self.conn.as_mut().ok_or(CommitError::Unavailable)
+    }
+
+    /// Undoes what was begun and says why in the caller's terms.
+    async fn failed(&mut self, fault: Fault) -> CommitError {
+        let error = match &fault {
+            Fault::Conflict => CommitError::Conflict,
+            Fault::Sql(e) => judge(e),
+        };
+        if matches!(error, CommitError::Unavailable) {
+            // What became of the transaction is not known; a fresh connection knows.
+            self.conn = None;
+        } else if let Some(conn) = &mut self.conn {
+            conn.rollback().await;
+        }
+        if let Fault::Sql(e) = &fault {
+            tracing::warn!(error = %e, "a change was not committed");
+        }
+        error
+    }
+
+    /// Moves the write-ahead log into the database in small steps from the writer itself, never
+    /// from a second connection, and never as one long pause.
+    async fn checkpoint(&mut self) {
+        const EVERY: u32 = 64;
+        self.commits_since_checkpoint += 1;
+        if self.commits_since_checkpoint < EVERY {
+            return;
+        }
+        self.commits_since_checkpoint = 0;
+        if let Some(Conn::Sqlite(c)) = &mut self.conn {
+            let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(c).await;
+            if let Err(e) = done {
+                tracing::warn!(error = %e, "checkpoint");
+            }
+        }
+    }
+}
+
+fn judge(e: &sqlx::Error) -> CommitError {
+    let Some(db) = e.as_database_error() else {
+        return CommitError::Unavailable;
+    };
+    let code = db.code().unwrap_or_default();
+    match code.as_ref() {
+        // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full, out_of_memory.
+        "13" | "4874" | "53100" | "53200" => CommitError::Full,
+        // PostgreSQL is shutting down or starting; SQLite busy.
+        "57P01" | "57P02" | "57P03" | "5" | "08006" | "08003" => CommitError::Unavailable,
+        // Serialisation and deadlock: try again from the start.
+        "40001" | "40P01" => CommitError::Conflict,
+        // SQLite: write (778), flush (1034) or directory flush (1290) failed.
+        "778" | "1034" | "1290" => {
+            // After a failed write or flush nobody knows what the disk holds: stop, and recover
+            // from the log at the next start.
+            tracing::error!(error = %e, "the disk failed; stopping");
+            std::process::exit(74)
+        }
+        _ => CommitError::Refused(db.message().to_owned()),
+    }
+}
+
+fn again(e: &CommitError) -> CommitError {
+    match e {
+        CommitError::Conflict => CommitError::Conflict,
+        CommitError::Full => CommitError::Full,
+        CommitError::Unavailable => CommitError::Unavailable,
+        CommitError::Refused(m) => CommitError::Refused(m.clone()),
+    }
+}
