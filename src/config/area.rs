@@ -226,6 +226,14 @@ impl Directory {
     }
 
     pub(super) fn check(&self, config: &Config, wrong: &mut Vec<String>) {
+        for (lane, secrets) in &self.secrets {
+            let published = |s: &SecretString| {
+                decode_secret(s).is_some_and(|k| k.windows(17).any(|w| w == b"not-a-real-secret"))
+            };
+            if secrets.iter().any(published) {
+                wrong.push(format!("{lane} uses the secret printed in the example: agree one of your own with the receiver"));
+            }
+        }
         let reach = crate::platform::outgoing::Reach {
             allow_private: config.webhooks.allow_private_targets,
             extra_ports: config.webhooks.extra_ports.iter().copied().collect(),

@@ -14,9 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+            serde::Serialize, serde::Deserialize,
+        )]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
 
+        #[allow(dead_code)] // not every list is both read and written
         impl $name {
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
@@ -88,7 +92,6 @@ macro_rules! silent_debug {
         }
     )+};
 }
-pub(crate) use silent_debug;
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

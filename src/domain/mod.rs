@@ -10,6 +10,7 @@ pub mod calendar;
 pub mod case;
 pub mod civil_time;
 pub mod deadline;
+pub mod delivery;
 pub mod event;
 pub mod facts;
 pub mod id;

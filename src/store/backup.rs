@@ -3,6 +3,7 @@
 
 use super::engine::{Conn, Target};
 use super::{Store, StoreError};
+use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
 use tokio::process::Command;
 
@@ -49,7 +50,7 @@ pub async fn backup(target: &Target, out: &Path) -> Result<(), BackupError> {
                 .and_then(|()| std::fs::rename(&part, out))
                 .map_err(|e| BackupError::File(e.to_string()))
         }
-        Target::Pg(o) => run_pg_tool("pg_dump", o, &["-Fc", "-f"], out).await,
+        Target::Pg(o, secret) => run_pg_tool("pg_dump", o, secret.as_ref(), &["-Fc", "-f"], out).await,
     }
 }
 
@@ -72,7 +73,7 @@ pub async fn restore(target: &Target, from: &Path) -> Result<(), BackupError> {
             }
             std::fs::copy(from, path).map_err(|e| BackupError::File(e.to_string()))?;
         }
-        Target::Pg(o) => {
+        Target::Pg(o, secret) => {
             let mut c = target.connect().await?;
             let tables = c.run("SELECT 1 FROM pg_tables WHERE tablename = 'journal'").await?;
             if tables > 0 {
@@ -84,7 +85,7 @@ pub async fn restore(target: &Target, from: &Path) -> Result<(), BackupError> {
             let database = o.get_database().unwrap_or("postgres").to_owned();
             let mut args: Vec<&str> = args.to_vec();
             args.push(&database);
-            run_pg_tool("pg_restore", o, &args, from).await?;
+            run_pg_tool("pg_restore", o, secret.as_ref(), &args, from).await?;
         }
     }
     target.migrate().await.map_err(StoreError::from)?;
@@ -96,6 +97,7 @@ pub async fn restore(target: &Target, from: &Path) -> Result<(), BackupError> {
 async fn run_pg_tool(
     tool: &'static str,
     o: &sqlx::postgres::PgConnectOptions,
+    password: Option<&SecretString>,
     args: &[&str],
     file: &Path,
 ) -> Result<(), BackupError> {
@@ -104,6 +106,9 @@ async fn run_pg_tool(
     let host = o.get_socket().map_or_else(|| o.get_host().to_owned(), |s| s.display().to_string());
     command.env("PGHOST", host).env("PGPORT", o.get_port().to_string());
     command.env("PGUSER", o.get_username());
+    if let Some(p) = password {
+        command.env("PGPASSWORD", p.expose_secret());
+    }
     if let Some(d) = o.get_database() {
         command.env("PGDATABASE", d);
     }

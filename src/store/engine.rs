@@ -3,6 +3,7 @@
 //! Each statement is written once in the common subset; `on!` runs the same expression on either
 //! engine's own types, so rows keep native types on both sides.
 
+use secrecy::SecretString;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -70,7 +71,8 @@ pub(crate) use on;
 #[derive(Clone, Debug)]
 pub enum Target {
     Sqlite(SqliteConnectOptions),
-    Pg(PgConnectOptions),
+    /// With the password, which the backup tools need and the options do not give back.
+    Pg(Box<PgConnectOptions>, Option<SecretString>),
 }
 
 /// The lowest SQLite without the WAL-reset bug.
@@ -98,7 +100,8 @@ impl Target {
             .application_name("cdr")
             .statement_cache_capacity(256)
             .disable_statement_logging();
-        Ok(Self::Pg(options))
+        let password = reqwest::Url::parse(url).ok().and_then(|u| u.password().map(str::to_owned));
+        Ok(Self::Pg(Box::new(options), password.map(SecretString::from)))
     }
 
     #[must_use]
@@ -111,7 +114,7 @@ impl Target {
     pub fn sqlite_path(&self) -> Option<&std::path::Path> {
         match self {
             Self::Sqlite(o) => Some(o.get_filename()),
-            Self::Pg(_) => None,
+            Self::Pg(..) => None,
         }
     }
 
@@ -128,8 +131,8 @@ impl Target {
                 refuse_old(&version)?;
                 Conn::Sqlite(c)
             }
-            Self::Pg(o) => {
-                let mut c = PgConnection::connect_with(o).await?;
+            Self::Pg(o, _) => {
+                let mut c = PgConnection::connect_with(o.as_ref()).await?;
                 sqlx::query("SET synchronous_commit = on").execute(&mut c).await?;
                 Conn::Pg(c)
             }
@@ -153,11 +156,11 @@ impl Target {
                         .await?,
                 )
             }
-            Self::Pg(o) => Pool::Pg(
+            Self::Pg(o, _) => Pool::Pg(
                 PgPoolOptions::new()
                     .max_connections(size.max(2))
                     .acquire_timeout(wait)
-                    .connect_with(o.clone())
+                    .connect_with(o.as_ref().clone())
                     .await?,
             ),
         })

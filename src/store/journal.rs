@@ -1,14 +1,13 @@
 //! Journal entries: sealing, chaining, loading a case from them.
 
-use super::changes::{Advanced, CaseRow, ChangeSet, Entry, NewStream};
+use super::changes::{Advanced, ChangeSet, Entry, NewStream};
 use super::engine::on;
 use super::keys::case_aad;
 use super::{Store, StoreError, project};
 use crate::domain::case::{CaseState, apply};
 use crate::domain::event::{Event, Recorded};
-use crate::domain::facts::Facts;
 use crate::domain::id::{CaseId, Reference};
-use crate::platform::crypt::{CryptError, Key, sha256};
+use crate::platform::crypt::{Key, sha256};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -69,7 +68,7 @@ pub(super) fn payload_aad(stream: Uuid, version: i64, name: &str) -> Vec<u8> {
     format!("journal/{stream}/{version}/{name}").into_bytes()
 }
 
-fn facts_aad(case: Uuid) -> Vec<u8> {
+pub(super) fn facts_aad(case: Uuid) -> Vec<u8> {
     format!("cases/{case}/facts").into_bytes()
 }
 
@@ -235,28 +234,6 @@ impl Store {
             .fetch_optional(p)
             .await?);
         Ok(found.map(|(id, area)| (CaseId(id), area)))
-    }
-
-    /// Opens the facts kept in a read row.
-    ///
-    /// # Errors
-    /// The key was destroyed or the value was changed.
-    pub fn open_facts(&self, key: &Key, row: &CaseRow) -> Result<Facts, StoreError> {
-        let plain = key.open(&facts_aad(row.id), &row.sealed_facts)?;
-        serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("facts"))
-    }
-
-    /// Unwraps a case's key from its stream row's columns.
-    ///
-    /// # Errors
-    /// The key was destroyed, or the master key that wraps it is not configured.
-    pub fn case_key(
-        &self,
-        id: CaseId,
-        key_name: Option<&str>,
-        wrapped: Option<&[u8]>,
-    ) -> Result<Key, CryptError> {
-        self.unwrap_case_key(id.0, key_name, wrapped)
     }
 }
 

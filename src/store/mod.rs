@@ -27,6 +27,7 @@ pub use journal::{Loaded, New};
 pub use keys::ServiceKey;
 pub use login::{SessionRow, TokenRow, UserRow};
 pub use outbox::{Job, OutboxFigures};
+pub use panels::{ExportCase, ExportRow, PanelLine};
 pub use rebuild::Rebuilt;
 pub use verify::{Finding, Report};
 pub use writer::{CommitError, Task};

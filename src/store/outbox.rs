@@ -93,6 +93,30 @@ impl Store {
         self.update(SQL, far_future()).await
     }
 
+    /// The area of the case that a message is about.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn delivery_area(&self, delivery: Uuid) -> Result<Option<String>, StoreError> {
+        const SQL: &str = "SELECT c.area FROM delivery d JOIN alert a ON a.id = d.alert_id JOIN cases c ON c.id = a.case_id WHERE d.id = $1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(delivery).fetch_optional(p).await?))
+    }
+
+    /// Whether a write would be stored right now: one is made and kept (the time it was asked).
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn can_write(&self) -> Result<(), super::CommitError> {
+        const SQL: &str = "INSERT INTO counter (name, next) VALUES ('ready', 1) ON CONFLICT (name) DO UPDATE SET next = counter.next + 1";
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                on!(conn conn, |c| sqlx::query(SQL).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await
+    }
+
     /// Puts a dead letter back into the queue.
     ///
     /// # Errors

@@ -3,7 +3,9 @@
 use super::changes::PanelRow;
 use super::engine::on;
 use super::{Store, StoreError};
+use crate::domain::facts::Facts;
 use crate::domain::id::PanelId;
+use crate::platform::crypt::CryptError;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -118,4 +120,61 @@ pub struct ExportRow {
     pub format: String,
     pub cases: i64,
     pub sha256: String,
+}
+
+/// A case as an export reads it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct ExportCase {
+    pub id: Uuid,
+    pub reference: String,
+    pub jar: String,
+    pub version: i64,
+    pub received_at: DateTime<Utc>,
+    pub sealed_facts: Vec<u8>,
+    pub key_name: Option<String>,
+    pub wrapped_key: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Cases of an area whose day of death (else of notification) lies in the period, by id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn export_page(
+        &self,
+        area: &str,
+        from: NaiveDate,
+        to: NaiveDate,
+        after: Uuid,
+        size: usize,
+    ) -> Result<Vec<ExportCase>, StoreError> {
+        const SQL: &str = "SELECT c.id, c.reference, c.jar, c.version, c.received_at, c.sealed_facts, s.key_name, s.wrapped_key FROM cases c JOIN stream s ON s.id = c.id WHERE c.id > $1 AND c.area = $2 AND ((c.died_on >= $3 AND c.died_on <= $4) OR (c.died_on IS NULL AND c.received_at >= $5 AND c.received_at < $6)) ORDER BY c.id LIMIT $7";
+        let start = crate::domain::civil_time::start_of(from);
+        let end = crate::domain::civil_time::start_of(to.succ_opt().unwrap_or(to));
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL)
+            .bind(after)
+            .bind(area)
+            .bind(from)
+            .bind(to)
+            .bind(start)
+            .bind(end)
+            .bind(size)
+            .fetch_all(p)
+            .await?))
+    }
+
+    /// Opens the facts of an exported case; none if its key was destroyed.
+    ///
+    /// # Errors
+    /// The master key is not the right one, or the value was changed.
+    pub fn facts_of(&self, c: &ExportCase) -> Result<Option<Facts>, StoreError> {
+        let key = self.unwrap_case_key(c.id, c.key_name.as_deref(), c.wrapped_key.as_deref());
+        let key = match key {
+            Err(CryptError::Destroyed) => return Ok(None),
+            other => other?,
+        };
+        let plain = key.open(&super::journal::facts_aad(c.id), &c.sealed_facts)?;
+        serde_json::from_slice(&plain).map(Some).map_err(|_| StoreError::Corrupt("facts"))
+    }
 }

@@ -96,12 +96,12 @@ impl Worker {
     async fn run(mut self, rx: Arc<Mutex<mpsc::Receiver<Write>>>) {
         loop {
             let mut waiting = Vec::new();
-            let mut last = None;
+            let mut last;
             {
                 let mut rx = rx.lock().await;
-                match rx.recv().await {
-                    Some(w) => last = Some(w),
-                    None => return,
+                last = rx.recv().await;
+                if last.is_none() {
+                    return;
                 }
                 while let Some(Write::Commit(set, reply)) = last.take() {
                     waiting.push((*set, reply));

@@ -6,7 +6,7 @@ mod reader;
 pub mod repair;
 
 pub use read::{Need, read};
-pub use reader::{Problem, Warning};
+pub use reader::{Notes, Object, Problem, Warning};
 
 /// A body that can be used, and what should be looked at again.
 #[derive(Clone, Debug)]

@@ -187,10 +187,6 @@ impl<'n> Object<'n> {
         self.list(key, clean)
     }
 
-    pub fn notes(&mut self) -> &mut Notes {
-        self.notes
-    }
-
     /// What nobody asked for is kept and warned about. At most 50 warnings: the rest is one.
     pub fn finish(self) {
         const MOST: usize = 50;

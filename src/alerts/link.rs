@@ -1,0 +1,76 @@
+//! Acknowledgement links: they name one alert and prove that we made them. They open a page that
+//! shows no more than the message did; only a person pressing its button acknowledges.
+
+use crate::domain::id::AlertId;
+use crate::platform::crypt::{Key, same};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+/// Makes and checks links.
+#[derive(Clone, Debug)]
+pub struct Links {
+    key: Key,
+    base: String,
+}
+
+impl Links {
+    /// `base` is the public address of the service.
+    #[must_use]
+    pub fn new(key: Key, base: &str) -> Self {
+        Self { key, base: base.trim_end_matches('/').to_owned() }
+    }
+
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The token of an alert: its id and 16 bytes of proof.
+    #[must_use]
+    pub fn token(&self, alert: AlertId) -> String {
+        let mut bytes = alert.0.as_bytes().to_vec();
+        bytes.extend_from_slice(&self.proof(alert));
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The address of an alert's acknowledgement page.
+    #[must_use]
+    pub fn acknowledge(&self, alert: AlertId) -> String {
+        format!("{}/a/{}", self.base, self.token(alert))
+    }
+
+    /// The alert a token was made for; none if we did not make it.
+    #[must_use]
+    pub fn open(&self, token: &str) -> Option<AlertId> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (id, proof) = bytes.split_at_checked(16)?;
+        let alert = AlertId(Uuid::from_slice(id).ok()?);
+        same(proof, &self.proof(alert)).then_some(alert)
+    }
+
+    fn proof(&self, alert: AlertId) -> [u8; 16] {
+        let mac = self.key.mac(format!("acknowledge\0{alert}").as_bytes());
+        let mut proof = [0; 16];
+        proof.copy_from_slice(&mac[..16]);
+        proof
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_opens_its_own_alert_and_no_other() {
+        let links = Links::new(Key::random().unwrap(), "https://cdr.example/");
+        let alert = AlertId(Uuid::new_v4());
+        let token = links.token(alert);
+        assert_eq!(links.open(&token), Some(alert));
+        assert_eq!(links.acknowledge(alert), format!("https://cdr.example/a/{token}"));
+        assert_eq!(Links::new(Key::random().unwrap(), "").open(&token), None);
+        for wrong in ["", "x", &token[1..], &"A".repeat(43)] {
+            assert_eq!(links.open(wrong), None);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Puts the parts together and runs them: the only place where concrete types meet.
+
+mod lock;
+mod server;
+
+pub use lock::{InUse, ServeLock};
+
+use crate::alerts::link::Links;
+use crate::alerts::{Channels, Hooks, MailError, Mailer};
+use crate::auth::session::Limits;
+use crate::auth::token::Tokens;
+use crate::config::Config;
+use crate::config::area::Directory;
+use crate::platform::clock::{SharedClock, SystemClock};
+use crate::platform::crypt::{CryptError, Keyring};
+use crate::platform::metrics::Metrics;
+use crate::platform::outgoing::Reach;
+use crate::service::{Hands, Service};
+use crate::store::{ServiceKey, Store, StoreError, Target};
+use crate::web::{DemoBox, Web};
+use crate::work::{Dispatcher, Handle, Settings, upkeep};
+use chrono::Duration;
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+use std::time::Duration as StdDuration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    #[error("webhooks: {0}")]
+    Hooks(#[from] reqwest::Error),
+    #[error("a page template is broken: {0}")]
+    Templates(#[from] minijinja::Error),
+    #[error(transparent)]
+    InUse(#[from] InUse),
+    #[error("{what}: {why}")]
+    Io { what: String, why: std::io::Error },
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+/// The parts that every command may need.
+pub struct Parts {
+    pub store: Store,
+    pub service: Service,
+    pub metrics: Arc<Metrics>,
+    pub clock: SharedClock,
+}
+
+/// The database a configuration names.
+///
+/// # Errors
+/// Not a database URL.
+pub fn target(config: &Config) -> Result<Target, StoreError> {
+    Ok(Target::parse(config.database.url.expose_secret())?)
+}
+
+/// Opens the database and builds a service without workers, for commands.
+///
+/// # Errors
+/// The database or the master key cannot be used.
+pub async fn parts(config: &Config, directory: Arc<Directory>) -> Result<Parts, StartError> {
+    build(config, directory, Arc::new(SystemClock), None).await
+}
+
+async fn build(
+    config: &Config,
+    directory: Arc<Directory>,
+    clock: SharedClock,
+    hands: Hands,
+) -> Result<Parts, StartError> {
+    let metrics = Arc::new(Metrics::default());
+    let keyring = Keyring::parse(&config.crypt.master_key)?;
+    let store = Store::open(
+        target(config)?,
+        keyring,
+        config.database.read_connections,
+        config.database.write_connections,
+        metrics.clone(),
+    )
+    .await?;
+    let service = Service {
+        store: store.clone(),
+        directory,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        hands,
+    };
+    Ok(Parts { store, service, metrics, clock })
+}
+
+/// A service that is up.
+pub struct Running {
+    pub service: Service,
+    stop: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<()>,
+    workers: Vec<tokio::task::JoinHandle<()>>,
+    handle: Arc<Handle>,
+    _lock: Option<ServeLock>,
+}
+
+/// Starts serving on `listener`, with workers. With `demo`, the catchers' pages are served too.
+///
+/// # Errors
+/// Anything that keeps it from working: better not to start than to accept what cannot be sent.
+pub async fn start(
+    config: &Config,
+    directory: Arc<Directory>,
+    listener: TcpListener,
+    clock: SharedClock,
+    demo: Option<Arc<DemoBox>>,
+) -> Result<Running, StartError> {
+    let target = target(config)?;
+    let lock = target.sqlite_path().map(ServeLock::take).transpose()?;
+    let lease = Duration::seconds(config.dispatch.lease_seconds);
+    let (handle, inbox) = Handle::new(lease);
+    let hands: Hands = Some(handle.clone());
+    let parts = build(config, directory.clone(), clock.clone(), hands).await?;
+    let store = parts.store.clone();
+    let held = store.sending_is_held().await?;
+    if held {
+        tracing::warn!("this is a restored copy: nothing is sent until `cdr resume`");
+        handle.close();
+    } else if store.is_sqlite() {
+        // The lock says that no other process serves this file, so no lease is alive.
+        let n = store.release_all().await?;
+        if n > 0 {
+            tracing::info!(messages = n, "messages of the last run are due again");
+        }
+    }
+    let links = Links::new(
+        store.service_key(ServiceKey::Links).clone(),
+        &config.server.public_url,
+    );
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = Vec::new();
+    if !held {
+        let dispatcher = Dispatcher {
+            store: store.clone(),
+            channels: Arc::new(channels(config, directory, links.clone())?),
+            clock: clock.clone(),
+            metrics: parts.metrics.clone(),
+            settings: settings(config, lease),
+        };
+        workers.push(tokio::spawn(dispatcher.run(inbox, stopped.clone())));
+    }
+    workers.push(tokio::spawn(upkeep(
+        store,
+        clock,
+        parts.metrics.clone(),
+        StdDuration::from_secs(config.journal.seal_seconds),
+        config.journal.anchor_file.clone(),
+        stopped.clone(),
+    )));
+    let web = Web {
+        service: parts.service.clone(),
+        links: Arc::new(links),
+        tokens: Arc::new(Tokens::default()),
+        sessions: Limits {
+            idle: Duration::minutes(config.server.session_idle_minutes),
+            absolute: Duration::hours(config.server.session_hours),
+        },
+        body_limit: config.server.body_limit_kib * 1024,
+        body_timeout: StdDuration::from_secs(config.server.body_timeout_seconds),
+        secure: config.server.public_url.starts_with("https://"),
+        templates: crate::web::templates()?,
+        demo,
+    };
+    let tls = server::tls(&config.server)?;
+    let router = crate::web::router(web);
+    let limits = server::Limits {
+        headers: StdDuration::from_secs(config.server.header_timeout_seconds),
+        connections: config.server.max_connections,
+    };
+    let server = tokio::spawn(server::run(listener, router, tls, limits, stopped));
+    Ok(Running { service: parts.service, stop, server, workers, handle, _lock: lock })
+}
+
+fn channels(
+    config: &Config,
+    directory: Arc<Directory>,
+    links: Links,
+) -> Result<Channels, StartError> {
+    let reach = Reach {
+        allow_private: config.webhooks.allow_private_targets,
+        extra_ports: config.webhooks.extra_ports.iter().copied().collect(),
+    };
+    let timeout = StdDuration::from_secs(config.webhooks.timeout_seconds);
+    Ok(Channels {
+        mail: Mailer::new(&config.mail)?,
+        hooks: Hooks::new(reach, timeout, directory)?,
+        links,
+    })
+}
+
+fn settings(config: &Config, lease: Duration) -> Settings {
+    let slowest = config.webhooks.timeout_seconds.max(config.mail.timeout_seconds);
+    Settings {
+        in_flight: config.dispatch.in_flight,
+        in_flight_per_target: config.dispatch.in_flight_per_target,
+        lease,
+        give_up: Duration::hours(config.dispatch.give_up_hours),
+        send_timeout: Duration::seconds(i64::try_from(slowest).unwrap_or(15)),
+    }
+}
+
+impl Running {
+    /// Stops softly: no new connections, requests under way are answered, messages in hand are
+    /// sent, the journal is sealed.
+    pub async fn stop(self) {
+        self.handle.close();
+        let _ = self.stop.send(true);
+        let _ = self.server.await;
+        for w in self.workers {
+            let _ = w.await;
+        }
+    }
+
+    /// Waits for an interrupt or a request to end. A worker that dies takes the process with it:
+    /// half a service must not look like a whole one.
+    ///
+    /// # Errors
+    /// A part stopped by itself.
+    pub async fn until_told(mut self) -> Result<(), &'static str> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut term) = signal(SignalKind::terminate()) else {
+            return Err("signals cannot be received");
+        };
+        let died = {
+            let workers = futures_util::future::select_all(self.workers.iter_mut());
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => false,
+                _ = term.recv() => false,
+                _ = workers => true,
+                _ = &mut self.server => true,
+            }
+        };
+        if died {
+            return Err("a part of the service stopped by itself");
+        }
+        tracing::info!("stopping");
+        self.stop().await;
+        Ok(())
+    }
+}

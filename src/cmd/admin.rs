@@ -1,0 +1,112 @@
+//! Accounts, tokens, keys, backups.
+
+use super::{Failure, TokenWhat, UserWhat, directory_of};
+use crate::app;
+use crate::auth::password;
+use crate::auth::policy::{Role, TokenScope};
+use crate::auth::session::fold_email;
+use crate::auth::token;
+use crate::config::Config;
+use crate::platform::crypt::Key;
+use crate::store::{UserRow, backup};
+use std::io::Read;
+use std::path::Path;
+use uuid::Uuid;
+
+pub(super) fn new_key() -> Result<u8, Failure> {
+    let name = format!("k{}", &Uuid::new_v4().simple().to_string()[..8]);
+    println!("{name}:{}", Key::random()?.to_base64());
+    Ok(0)
+}
+
+pub(super) async fn rewrap(config: &Config) -> Result<u8, Failure> {
+    let parts = app::parts(config, directory_of(config)?).await?;
+    let n = parts.store.rewrap_keys().await?;
+    println!("{n} keys are now wrapped by the first master key.");
+    Ok(0)
+}
+
+pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure> {
+    let UserWhat::Add { email, name, role, area, agency } = what;
+    let role = Role::parse(&role)
+        .ok_or_else(|| format!("the role must be one of: {}", Role::WORDS.join(", ")))?;
+    if role == Role::Agency && agency.is_none() {
+        return Err("role agency needs --agency".into());
+    }
+    let directory = directory_of(config)?;
+    let parts = app::parts(config, directory.clone()).await?;
+    let secret = match std::env::var("CDR_PASSWORD") {
+        Ok(p) => p,
+        Err(_) => {
+            eprintln!("Password (at least {} characters), then Enter and Ctrl-D:", password::SHORTEST);
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    let row = UserRow {
+        id: Uuid::new_v4(),
+        email: fold_email(&email),
+        name,
+        role: role.word().to_owned(),
+        area: area.unwrap_or_else(|| directory.first().to_owned()),
+        agency,
+        password_hash: password::hash(secret).await?,
+        created_at: parts.clock.now(),
+        disabled_at: None,
+    };
+    if row.area.is_empty() {
+        return Err("give --area (or * for all): no area is configured".into());
+    }
+    if parts.store.add_user(row).await? {
+        println!("The account was added.");
+        Ok(0)
+    } else {
+        Err("there is an account with this address already".into())
+    }
+}
+
+pub(super) async fn token(config: &Config, what: TokenWhat) -> Result<u8, Failure> {
+    let directory = directory_of(config)?;
+    let parts = app::parts(config, directory.clone()).await?;
+    match what {
+        TokenWhat::Add { name, scopes, area, agency } => {
+            let scopes: Option<Vec<TokenScope>> =
+                scopes.iter().map(|s| TokenScope::parse(s.trim())).collect();
+            let scopes = scopes.filter(|s| !s.is_empty()).ok_or_else(|| {
+                format!("the scopes must be among: {}", TokenScope::WORDS.join(", "))
+            })?;
+            let area = area.unwrap_or_else(|| directory.first().to_owned());
+            if area.is_empty() {
+                return Err("give --area (or * for all): no area is configured".into());
+            }
+            let t = token::issue(&parts.store, &name, &scopes, &area, agency, parts.clock.now()).await?;
+            println!("{t}");
+            Ok(0)
+        }
+        TokenWhat::Revoke { name } => {
+            let n = parts.store.revoke_tokens(name, parts.clock.now()).await?;
+            println!("{n} tokens revoked; it takes up to five seconds everywhere.");
+            Ok(u8::from(n == 0))
+        }
+    }
+}
+
+pub(super) async fn backup(config: &Config, out: &Path) -> Result<u8, Failure> {
+    backup::backup(&app::target(config)?, out).await?;
+    println!("Written to {}. The master key is not in it: keep that elsewhere.", out.display());
+    Ok(0)
+}
+
+pub(super) async fn restore(config: &Config, file: &Path) -> Result<u8, Failure> {
+    backup::restore(&app::target(config)?, file).await?;
+    println!("Restored. Nothing is sent from this copy until `cdr resume`.");
+    Ok(0)
+}
+
+pub(super) async fn resume(config: &Config) -> Result<u8, Failure> {
+    let parts = app::parts(config, directory_of(config)?).await?;
+    parts.store.set_setting(backup::SENDING, "on").await?;
+    println!("Sending is on again from the next start of `cdr serve`.");
+    Ok(0)
+}

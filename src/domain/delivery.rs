@@ -1,0 +1,48 @@
+//! When one message is tried again, and when a person must take over.
+
+use chrono::Duration;
+
+/// What came of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver's system took it. Nobody has seen it yet.
+    Accepted { code: Option<u16> },
+    /// Try again; `after` if the receiver said when.
+    Retry { code: Option<u16>, why: &'static str, after: Option<Duration> },
+    /// Trying again cannot help: a person must.
+    Refused { code: Option<u16>, why: &'static str },
+}
+
+/// Seconds between attempts: quick at first, because somebody is waiting; then patient.
+const WAITS: [i64; 9] = [5, 15, 30, 60, 120, 300, 600, 900, 1800];
+
+/// The wait before the next attempt, `attempts` made so far. `jitter` from 0 to 1 spreads it by a
+/// tenth either way, so that partners coming back are not met by everything at once. A receiver
+/// may ask for longer, up to 15 minutes: an alert is not put off for a day by a header.
+#[must_use]
+pub fn wait(attempts: i64, jitter: f64, asked: Option<Duration>) -> Duration {
+    let i = usize::try_from(attempts.max(1) - 1).unwrap_or(usize::MAX).min(WAITS.len() - 1);
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // at most 1800 s
+    let spread = Duration::milliseconds(
+        (WAITS[i] as f64 * 1000.0 * (0.9 + 0.2 * jitter.clamp(0.0, 1.0))) as i64,
+    );
+    match asked {
+        Some(a) => spread.max(a.min(Duration::minutes(15))),
+        None => spread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_stay_within_a_tenth_and_never_end() {
+        assert_eq!(wait(1, 0.5, None), Duration::seconds(5));
+        assert_eq!(wait(1, 0.0, None), Duration::milliseconds(4500));
+        assert_eq!(wait(1, 1.0, None), Duration::milliseconds(5500));
+        assert_eq!(wait(1_000_000, 0.5, None), Duration::minutes(30));
+        assert_eq!(wait(1, 0.5, Some(Duration::hours(24))), Duration::minutes(15));
+        assert_eq!(wait(9, 0.5, Some(Duration::seconds(1))), Duration::minutes(30));
+    }
+}

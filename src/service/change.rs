@@ -1,0 +1,343 @@
+//! Changes to a case that exists: load, decide, commit; again if somebody else was quicker.
+
+use super::error::{ServiceError, invalid};
+use super::notify::jar_json;
+use super::{Answer, Idempotency, Service};
+use crate::auth::policy::{Action, Caller, Object, Who};
+use crate::domain::case::{self, CaseState, Context, Refusal};
+use crate::domain::event::{Event, Means, Person};
+use crate::domain::facts::Amendment;
+use crate::domain::id::{AlertId, CaseId, Reference};
+use crate::domain::intake::{self, Need};
+use crate::domain::milestone::Record;
+use crate::domain::ready::{blockers, stage};
+use crate::store::CommitError;
+use crate::store::changes::{AnswerRow, ChangeSet};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+/// How often a change is tried when others change the same case.
+const TRIES: usize = 8;
+
+/// A change as asked for, beside the caller and the case.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    Amend(Box<AmendmentRequest>),
+    DecideJar(JarDecision),
+    Milestone { record: Record, note: String },
+}
+
+#[derive(Clone, Debug)]
+pub struct AmendmentRequest {
+    /// A partial notification body.
+    pub facts: Value,
+    pub how: Amendment,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct JarDecision {
+    /// Stand down, or (false) call a response.
+    pub stand_down: bool,
+    pub reason: String,
+    pub consulted: Vec<Person>,
+    /// Falls back to whoever is signed in.
+    pub decided_by: Option<Person>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Acknowledgement {
+    pub person: Person,
+    pub note: String,
+    pub means: Means,
+}
+
+/// What a change led to.
+#[derive(Debug)]
+pub struct Decided {
+    pub state: CaseState,
+    /// Nothing was new.
+    pub unchanged: bool,
+    set: ChangeSet,
+}
+
+impl Service {
+    /// Amends facts, decides about the response, or records a step.
+    ///
+    /// # Errors
+    /// Not found, not allowed, refused by the rules, or not storable.
+    pub async fn change(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+        wish: Wish,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Answer, ServiceError> {
+        let action = match wish {
+            Wish::DecideJar(_) => Action::DecideJar,
+            Wish::Amend(_) | Wish::Milestone { .. } => Action::ChangeCase,
+        };
+        let id = self.find(caller, reference, action).await?;
+        let digests = idempotency.map(|i| self.digests(caller, reference.as_str(), &i));
+        if let Some((key, body)) = &digests
+            && let Some(answer) = self.answered(key, body).await?
+        {
+            return Ok(answer);
+        }
+        let mut warnings = Vec::new();
+        let wish = self.prepared(caller, wish, &mut warnings)?;
+        let decided = self
+            .decide(caller, id, &digests, |state, ctx| {
+                wish.events(state, ctx)
+            }, |d| summary(d, &warnings))
+            .await;
+        match decided {
+            Ok((d, answer)) => {
+                let answer = answer.unwrap_or_else(|| summary(&d, &warnings).to_string());
+                Ok(Answer { status: 200, body: answer, repeated: false })
+            }
+            Err(ServiceError::Busy) => match &digests {
+                Some((key, body)) => self.answered(key, body).await?.ok_or(ServiceError::Busy),
+                None => Err(ServiceError::Busy),
+            },
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Acknowledges an alert for a signed-in caller.
+    ///
+    /// # Errors
+    /// Not found (also another agency's or area's), or not storable.
+    pub async fn acknowledge(
+        &self,
+        caller: &Caller,
+        alert: AlertId,
+        mut ack: Acknowledgement,
+    ) -> Result<Decided, ServiceError> {
+        let row = self.store.alert(alert).await?.ok_or(ServiceError::NotFound)?;
+        let case = CaseId(row.case_id);
+        let area = self.store.case_row(case).await?.ok_or(ServiceError::NotFound)?.area;
+        let object = Object { area: Some(&area), agencies: &[&row.agency] };
+        // Somebody who may not acknowledge at all is told so; an alert that is not theirs is not there.
+        Self::allow(caller, Action::Acknowledge, Object { area: None, agencies: &[&row.agency] })
+            .and_then(|()| Self::allow(caller, Action::Acknowledge, object))
+            .map_err(|e| if may_elsewhere(caller) { ServiceError::NotFound } else { e })?;
+        if ack.person.name.is_empty() {
+            ack.person.name = match &caller.who {
+                Who::Person { name, .. } | Who::Machine { name, .. } => name.clone(),
+                Who::Public | Who::Operator => return Err(name_missing()),
+            };
+        }
+        self.acknowledge_in(caller, case, alert, ack).await
+    }
+
+    /// Acknowledges by the link that went out with the alert: holding it is the permission.
+    ///
+    /// # Errors
+    /// Not found, no name given, or not storable.
+    pub async fn acknowledge_by_link(
+        &self,
+        alert: AlertId,
+        ack: Acknowledgement,
+    ) -> Result<Decided, ServiceError> {
+        let row = self.store.alert(alert).await?.ok_or(ServiceError::NotFound)?;
+        if ack.person.name.is_empty() {
+            return Err(name_missing());
+        }
+        self.acknowledge_in(&Caller::public(), CaseId(row.case_id), alert, ack).await
+    }
+
+    async fn acknowledge_in(
+        &self,
+        caller: &Caller,
+        case: CaseId,
+        alert: AlertId,
+        ack: Acknowledgement,
+    ) -> Result<Decided, ServiceError> {
+        let decide = |state: &CaseState, _: &mut Context<'_>| {
+            case::acknowledge(state, alert, ack.person.clone(), ack.note.clone(), ack.means)
+        };
+        self.decide(caller, case, &None, decide, |_| Value::Null).await.map(|(d, _)| d)
+    }
+
+    /// The one loop behind every change.
+    pub(super) async fn decide(
+        &self,
+        caller: &Caller,
+        id: CaseId,
+        digests: &Option<(Vec<u8>, Vec<u8>)>,
+        decide: impl Fn(&CaseState, &mut Context<'_>) -> Result<Vec<Event>, Refusal>,
+        answer: impl Fn(&Decided) -> Value,
+    ) -> Result<(Decided, Option<String>), ServiceError> {
+        for _ in 0..TRIES {
+            let loaded = self.store.load(id).await?.ok_or(ServiceError::NotFound)?;
+            let now = self.now().max(loaded.state.changed_at);
+            let area = loaded.state.area.clone();
+            let events = self.with_context(&area, now, |ctx| decide(&loaded.state, ctx))?;
+            if events.is_empty() {
+                let state = loaded.state;
+                return Ok((Decided { state, unchanged: true, set: ChangeSet::default() }, None));
+            }
+            let (mut set, state) =
+                self.store.continue_case(loaded, events, &caller.actor(), now)?;
+            let jobs = self.plan_messages(&mut set, &state, now);
+            cancel_recalled(&mut set);
+            let mut decided = Decided { state, unchanged: false, set };
+            let body = digests.as_ref().map(|_| answer(&decided).to_string());
+            let mut set = decided.set.clone();
+            if let (Some((key, digest)), Some(text)) = (digests, &body) {
+                set.answers.push(AnswerRow {
+                    digest: key.clone(),
+                    body: digest.clone(),
+                    status: 200,
+                    answer: text.clone(),
+                    at: now,
+                });
+            }
+            match self.store.commit(set).await {
+                Ok(()) => {
+                    self.hand_over(jobs);
+                    decided.set.entries.clear();
+                    return Ok((decided, body));
+                }
+                Err(CommitError::Conflict) => {
+                    if let Some((key, digest)) = digests
+                        && self.answered(key, digest).await?.is_some()
+                    {
+                        return Err(ServiceError::Busy);
+                    }
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(ServiceError::Busy)
+    }
+
+    /// The id of a case the caller may do `action` to; anything else is not found.
+    pub(super) async fn find(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+        action: Action,
+    ) -> Result<CaseId, ServiceError> {
+        let found = self.store.find(reference).await?;
+        // First whether they may do this anywhere, so that a missing right is not a missing case.
+        if caller.agency.is_none() {
+            Self::allow(caller, action, Object::default())?;
+        }
+        let (id, area) = found.ok_or(ServiceError::NotFound)?;
+        let alerts = if caller.agency.is_some() { self.store.alerts(id).await? } else { Vec::new() };
+        let agencies: Vec<&str> = alerts.iter().map(|a| a.agency.as_str()).collect();
+        let object = Object { area: Some(&area), agencies: &agencies };
+        Self::allow(caller, action, object).map_err(|_| ServiceError::NotFound)?;
+        Ok(id)
+    }
+
+    /// Checks a wish before any case is loaded.
+    fn prepared(
+        &self,
+        caller: &Caller,
+        wish: Wish,
+        warnings: &mut Vec<intake::Warning>,
+    ) -> Result<Prepared, ServiceError> {
+        Ok(match wish {
+            Wish::Amend(a) => {
+                let accepted = intake::read(a.facts, Need::Nothing, self.now())
+                    .map_err(ServiceError::Invalid)?;
+                warnings.extend(accepted.warnings);
+                Prepared::Amend { patch: Box::new(accepted.facts), how: a.how, reason: a.reason }
+            }
+            Wish::DecideJar(d) => {
+                if d.reason.trim().is_empty() {
+                    return Err(invalid("reason", "required", "say why"));
+                }
+                if !d.consulted.iter().any(|p| !p.name.trim().is_empty()) {
+                    return Err(invalid("consulted", "required", "name at least one person you consulted"));
+                }
+                let decided_by = match (d.decided_by, &caller.who) {
+                    (Some(p), _) if !p.name.trim().is_empty() => p,
+                    (_, Who::Person { name, role, .. }) => Person {
+                        name: name.clone(),
+                        role: role.word().to_owned(),
+                        agency: caller.agency.clone().unwrap_or_default(),
+                    },
+                    _ => return Err(invalid("decided_by.name", "required", "say who decided")),
+                };
+                Prepared::DecideJar { d: JarDecision { decided_by: None, ..d }, decided_by }
+            }
+            Wish::Milestone { record, note } => {
+                if record.category.is_some_and(|c| !(1..=10).contains(&c)) {
+                    return Err(invalid("category", "not_in_list", "must be 1 to 10"));
+                }
+                Prepared::Milestone { record, note }
+            }
+        })
+    }
+}
+
+enum Prepared {
+    Amend { patch: Box<crate::domain::facts::Facts>, how: Amendment, reason: String },
+    DecideJar { d: JarDecision, decided_by: Person },
+    Milestone { record: Record, note: String },
+}
+
+impl Prepared {
+    fn events(&self, s: &CaseState, ctx: &mut Context<'_>) -> Result<Vec<Event>, Refusal> {
+        match self {
+            Self::Amend { patch, how, reason } => {
+                Ok(case::amend(s, (**patch).clone(), *how, reason.clone(), ctx))
+            }
+            Self::DecideJar { d, decided_by } => {
+                let (why, who) = (d.reason.clone(), d.consulted.clone());
+                if d.stand_down {
+                    case::stand_down(s, why, who, decided_by.clone(), ctx)
+                } else {
+                    case::call_jar(s, why, who, decided_by.clone(), ctx)
+                }
+            }
+            Self::Milestone { record, note } => {
+                Ok(case::record_milestone(s, record.clone(), note.clone()))
+            }
+        }
+    }
+}
+
+/// Messages of recalled alerts are not sent any more.
+fn cancel_recalled(set: &mut ChangeSet) {
+    let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
+    set.cancelled = recalled.collect();
+}
+
+fn may_elsewhere(caller: &Caller) -> bool {
+    let agency: Vec<&str> = caller.agency.as_deref().into_iter().collect();
+    let object = Object { area: None, agencies: &agency };
+    crate::auth::policy::may(caller, Action::Acknowledge, object)
+}
+
+fn name_missing() -> ServiceError {
+    invalid("name", "required", "enter your name, so that it is known who has this")
+}
+
+fn summary(d: &Decided, warnings: &[intake::Warning]) -> Value {
+    let s = &d.state;
+    let alerts: Vec<Value> = d
+        .set
+        .alerts
+        .iter()
+        .map(|a| json!({ "id": a.id, "agency": a.agency, "kind": a.kind, "state": a.state }))
+        .collect();
+    json!({
+        "reference": s.reference,
+        "case_id": s.id,
+        "changed": !d.unchanged,
+        "at": DateTime::<Utc>::to_rfc3339(&s.changed_at),
+        "stage": stage(s).word(),
+        "in_scope": s.scope.in_scope,
+        "scope_reason": s.scope.reason,
+        "standing": s.standing.word(),
+        "jar": jar_json(&s.assessment),
+        "blockers": blockers(s),
+        "warnings": warnings,
+        "alerts": alerts,
+    })
+}

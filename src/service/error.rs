@@ -1,0 +1,69 @@
+//! Why a wish was not carried out, for callers.
+
+use crate::domain::case::Refusal;
+use crate::domain::intake::Problem;
+use crate::store::{CommitError, StoreError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// Not there, or not the caller's to know of: the same answer.
+    #[error("there is no such thing, or it is not yours to see")]
+    NotFound,
+    #[error("this is not allowed with this sign-in")]
+    Forbidden,
+    #[error("some fields cannot be used")]
+    Invalid(Vec<Problem>),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The same idempotency key came before with another body.
+    #[error("this Idempotency-Key was used before with another body")]
+    KeyReused,
+    /// Somebody else kept changing it.
+    #[error("somebody else is changing this; try again")]
+    Busy,
+    #[error("the service cannot store anything right now")]
+    Unavailable(#[source] CommitError),
+    #[error("something went wrong here")]
+    Internal(#[source] StoreError),
+}
+
+impl From<StoreError> for ServiceError {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Commit(c) => c.into(),
+            StoreError::Sql(sqlx) if sqlx_is_outage(&sqlx) => Self::Unavailable(CommitError::Unavailable),
+            other => Self::Internal(other),
+        }
+    }
+}
+
+impl From<CommitError> for ServiceError {
+    fn from(e: CommitError) -> Self {
+        match e {
+            CommitError::Conflict => Self::Busy,
+            CommitError::Refused(m) => Self::Internal(StoreError::Commit(CommitError::Refused(m))),
+            out => Self::Unavailable(out),
+        }
+    }
+}
+
+/// Whether reading failed because the database is away, not because the question was wrong.
+fn sqlx_is_outage(e: &sqlx::Error) -> bool {
+    match e {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Database(d) => {
+            d.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c == "5")
+        }
+        _ => false,
+    }
+}
+
+/// One wrong field.
+#[must_use]
+pub fn invalid(field: &str, code: &'static str, message: impl Into<String>) -> ServiceError {
+    ServiceError::Invalid(vec![Problem {
+        field: field.to_owned(),
+        code,
+        message: message.into(),
+    }])
+}

@@ -1,0 +1,95 @@
+//! What callers may do. Each function authorises, loads, lets the domain decide, and commits:
+//! the only code that turns a wish into committed events. Pages, API and commands call the same
+//! functions.
+
+mod change;
+mod error;
+mod export;
+mod notify;
+mod outbox;
+mod panels;
+mod read;
+
+pub use change::{Acknowledgement, AmendmentRequest, Decided, JarDecision, Wish};
+pub use error::{ServiceError, invalid};
+pub use export::{Export, ExportError, Format, Piece};
+pub use notify::{Answer, Idempotency};
+pub use outbox::{Hand, Hands, Lease};
+pub use panels::{PanelList, PanelListLine};
+pub use read::{AlertDetail, CaseDetail, CaseQuery, TimelineItem};
+
+use crate::auth::policy::{Action, Caller, Object, may};
+use crate::config::area::Directory;
+use crate::domain::alert::{AlertKind, Desk, Recipient};
+use crate::domain::calendar::Calendar;
+use crate::domain::case::Context;
+use crate::platform::clock::SharedClock;
+use crate::platform::metrics::Metrics;
+use crate::store::Store;
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Everything a command needs.
+#[derive(Clone)]
+pub struct Service {
+    pub store: Store,
+    pub directory: Arc<Directory>,
+    pub clock: SharedClock,
+    pub metrics: Arc<Metrics>,
+    /// Takes freshly committed messages at once; without one they wait for a worker's next look.
+    pub hands: Hands,
+}
+
+impl Service {
+    fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Runs `f` with what decisions in `area` need at `now`.
+    fn with_context<T>(
+        &self,
+        area: &str,
+        now: DateTime<Utc>,
+        f: impl FnOnce(&mut Context<'_>) -> T,
+    ) -> T {
+        let known = self.directory.area(area);
+        let desk = Desk {
+            area: area.to_owned(),
+            area_name: known.map(|a| a.name.clone()).unwrap_or_default(),
+            call_back: known.map(|a| a.call_back.clone()).unwrap_or_default(),
+        };
+        let recipients =
+            |kind: AlertKind| -> Vec<Recipient> { self.directory.recipients(area, kind, now) };
+        let extra = known.map_or(&[][..], |a| &a.extra_triggers);
+        f(&mut Context {
+            new_id: &mut Uuid::new_v4,
+            recipients: &recipients,
+            desk: &desk,
+            extra,
+        })
+    }
+
+    /// The areas a caller may list, of those configured.
+    #[must_use]
+    pub fn areas_of(&self, caller: &Caller) -> Vec<String> {
+        self.directory.areas().map(|a| a.id.clone()).filter(|a| caller.covers(a)).collect()
+    }
+
+    /// Working days of an area.
+    #[must_use]
+    pub fn calendar(&self, area: &str) -> Calendar {
+        self.directory.area(area).map_or_else(
+            || Calendar::new(&[], &[]),
+            |a| Calendar::new(&a.extra_bank_holidays, &a.cancelled_bank_holidays),
+        )
+    }
+
+    fn allow(
+        caller: &Caller,
+        action: Action,
+        object: Object<'_>,
+    ) -> Result<(), ServiceError> {
+        if may(caller, action, object) { Ok(()) } else { Err(ServiceError::Forbidden) }
+    }
+}

@@ -1,0 +1,175 @@
+//! Panels: make one, put ready cases on its list, read the list without names.
+
+use super::Service;
+use super::error::{ServiceError, invalid};
+use crate::auth::policy::{Action, Caller, Object};
+use crate::domain::age::band_label;
+use crate::domain::case::{self, Refusal};
+use crate::domain::civil_time;
+use crate::domain::id::{PanelId, Reference};
+use crate::domain::ready::Blocker;
+use crate::platform::crypt::Key;
+use crate::store::changes::{ChangeSet, PanelRow};
+use chrono::NaiveDate;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A panel's list as members see it.
+#[derive(Clone, Debug)]
+pub struct PanelList {
+    pub panel: PanelRow,
+    pub lines: Vec<PanelListLine>,
+}
+
+/// One case on the list: nothing that names the child.
+#[derive(Clone, Debug, Serialize)]
+pub struct PanelListLine {
+    pub anonymous_reference: String,
+    pub age_band: String,
+    pub category: Option<i64>,
+    pub days_since_death: Option<i64>,
+    pub blockers: Vec<Blocker>,
+    /// For the coordinator's page only; never in the list itself.
+    #[serde(skip)]
+    pub reference: String,
+}
+
+impl Service {
+    /// # Errors
+    /// Not allowed, a missing name, or not storable.
+    pub async fn create_panel(
+        &self,
+        caller: &Caller,
+        area: Option<&str>,
+        name: &str,
+        held_on: Option<NaiveDate>,
+    ) -> Result<PanelRow, ServiceError> {
+        let own = if caller.area == "*" { self.directory.first() } else { &caller.area };
+        let area = area.unwrap_or(own);
+        Self::allow(caller, Action::ChangePanels, Object::default())?;
+        let known = self.directory.area(area).filter(|a| caller.covers(&a.id));
+        let area = known.ok_or_else(|| invalid("area", "not_in_list", "is not an area of yours"))?.id.clone();
+        if name.trim().is_empty() {
+            return Err(invalid("name", "required", "give the panel a name"));
+        }
+        let Some(held_on) = held_on else {
+            return Err(invalid("held_on", "required", "give the day of the meeting, like 2026-12-01"));
+        };
+        let panel = PanelRow {
+            id: Uuid::new_v4(),
+            area,
+            name: name.trim().to_owned(),
+            held_on,
+            created_at: self.now(),
+        };
+        let set = ChangeSet { panels: vec![panel.clone()], ..ChangeSet::default() };
+        self.store.commit(set).await?;
+        Ok(panel)
+    }
+
+    /// # Errors
+    /// Not allowed, or the database is away.
+    pub async fn panels(&self, caller: &Caller) -> Result<Vec<PanelRow>, ServiceError> {
+        Self::allow(caller, Action::ReadPanels, Object::default())?;
+        let mut all = Vec::new();
+        for area in self.areas_of(caller) {
+            all.extend(self.store.panels(&area).await?);
+        }
+        Ok(all)
+    }
+
+    /// A panel with its list.
+    ///
+    /// # Errors
+    /// Not found (also another area's), or the database is away.
+    pub async fn panel(&self, caller: &Caller, id: PanelId) -> Result<PanelList, ServiceError> {
+        let panel = self.panel_for(caller, id, Action::ReadPanels).await?;
+        let today = civil_time::date_of(self.now());
+        let line = |l: crate::store::PanelLine| PanelListLine {
+            anonymous_reference: l.anonymous_reference,
+            age_band: band_label(l.age_band.as_deref()).to_owned(),
+            category: l.category,
+            days_since_death: l.died_on.map(|d| (today - d).num_days()),
+            blockers: serde_json::from_str(&l.blockers).unwrap_or_default(),
+            reference: l.reference,
+        };
+        let lines = self.store.panel_lines(id).await?.into_iter().map(line).collect();
+        Ok(PanelList { panel, lines })
+    }
+
+    /// Puts a case on a panel's list; a case that is not ready only with a reason.
+    ///
+    /// # Errors
+    /// Not found, not ready and no reason, on another list, or not storable.
+    pub async fn list_for_panel(
+        &self,
+        caller: &Caller,
+        panel: PanelId,
+        reference: &Reference,
+        despite: Option<String>,
+    ) -> Result<(), ServiceError> {
+        let row = self.panel_for(caller, panel, Action::ChangePanels).await?;
+        let id = self.find(caller, reference, Action::ChangePanels).await?;
+        let area_of_case = self.store.case_row(id).await?.ok_or(ServiceError::NotFound)?.area;
+        if area_of_case != row.area {
+            return Err(ServiceError::NotFound);
+        }
+        let anonymous = anonymous_reference()?;
+        let despite = despite.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
+        let decide = |s: &case::CaseState, _: &mut case::Context<'_>| {
+            case::list_for_panel(
+                s,
+                panel,
+                row.name.clone(),
+                row.held_on,
+                anonymous.clone(),
+                despite.clone(),
+            )
+        };
+        self.decide(caller, id, &None, decide, |_| Value::Null).await?;
+        Ok(())
+    }
+
+    /// Takes a case off a list again.
+    ///
+    /// # Errors
+    /// Not found, not on the list, or not storable.
+    pub async fn take_off_panel(
+        &self,
+        caller: &Caller,
+        panel: PanelId,
+        reference: &Reference,
+        reason: &str,
+    ) -> Result<(), ServiceError> {
+        self.panel_for(caller, panel, Action::ChangePanels).await?;
+        let id = self.find(caller, reference, Action::ChangePanels).await?;
+        let decide = |s: &case::CaseState, _: &mut case::Context<'_>| -> Result<_, Refusal> {
+            case::take_off_panel(s, panel, reason.to_owned())
+        };
+        self.decide(caller, id, &None, decide, |_| Value::Null).await?;
+        Ok(())
+    }
+
+    async fn panel_for(
+        &self,
+        caller: &Caller,
+        id: PanelId,
+        action: Action,
+    ) -> Result<PanelRow, ServiceError> {
+        Self::allow(caller, action, Object::default())?;
+        let panel = self.store.panel(id).await?.filter(|p| caller.covers(&p.area));
+        panel.ok_or(ServiceError::NotFound)
+    }
+}
+
+/// Eight letters and digits that say nothing: drawn anew for each listing, so that a list cannot
+/// be joined to another by them.
+fn anonymous_reference() -> Result<String, ServiceError> {
+    const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    let random = Key::random().map_err(crate::store::StoreError::from).map_err(ServiceError::from)?;
+    let bytes = random.mac(b"anonymous reference");
+    let code: String =
+        bytes.iter().take(8).map(|b| char::from(LETTERS[usize::from(b % 32)])).collect();
+    Ok(format!("P-{code}"))
+}

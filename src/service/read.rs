@@ -1,0 +1,291 @@
+//! Looking at cases. Every look at a case's personal data is an audit line, committed before
+//! anything is shown.
+
+use super::Service;
+use super::error::ServiceError;
+use crate::auth::policy::{Action, Caller, Object};
+use crate::domain::case::CaseState;
+use crate::domain::deadline::{self, Clock};
+use crate::domain::event::{Event, Means, Recorded};
+use crate::domain::facts::Amendment;
+use crate::domain::id::{CaseId, Reference};
+use crate::store::{AlertView, CaseFilter, Listed, Page};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+/// What a list of cases is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct CaseQuery {
+    pub stage: Option<String>,
+    pub jar: Option<String>,
+    pub ready: Option<bool>,
+    /// Part of a reference.
+    pub reference: Option<String>,
+    /// A name or NHS number; never from a URL.
+    pub person: Option<String>,
+    pub queue: bool,
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    pub size: i64,
+}
+
+/// A case with everything its page shows.
+pub struct CaseDetail {
+    pub state: CaseState,
+    pub clocks: Vec<Clock>,
+    pub alerts: Vec<AlertDetail>,
+}
+
+/// One agency's line on the reached board.
+#[derive(Clone, Debug, Serialize)]
+pub struct AlertDetail {
+    pub id: Uuid,
+    pub agency: String,
+    pub agency_name: String,
+    pub kind: String,
+    pub kind_label: String,
+    pub acknowledge: bool,
+    pub state: String,
+    pub state_label: String,
+    pub planned_at: DateTime<Utc>,
+    pub attempts: i64,
+    pub next_attempt_at: Option<DateTime<Utc>>,
+    /// The number to ring, from the directory of today.
+    pub ring: String,
+    pub acknowledged_at: Option<DateTime<Utc>>,
+    pub acknowledged_by: Option<String>,
+    pub acknowledged_role: Option<String>,
+    pub acknowledged_means: Option<Means>,
+}
+
+/// One line of what happened, as a sentence.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimelineItem {
+    pub at: DateTime<Utc>,
+    pub kind: String,
+    pub text: String,
+    pub actor: String,
+}
+
+impl Service {
+    /// A page of cases and where the next one starts.
+    ///
+    /// # Errors
+    /// Not allowed, or the database is away.
+    pub async fn list_cases(
+        &self,
+        caller: &Caller,
+        q: CaseQuery,
+    ) -> Result<(Vec<Listed>, Option<(DateTime<Utc>, Uuid)>), ServiceError> {
+        Self::allow(caller, Action::ListCases, Object::default())?;
+        let mut lookups = Vec::new();
+        if let Some(p) = &q.person {
+            for kind in ["nhs_number", "name"] {
+                lookups.extend(self.store.lookup_digest(kind, p));
+            }
+            if lookups.is_empty() {
+                return Ok((Vec::new(), None));
+            }
+            self.store.audit(self.now(), &caller.actor(), "search", None).await?;
+        }
+        let filter = CaseFilter {
+            areas: self.areas_of(caller),
+            stage: q.stage,
+            jar: q.jar,
+            ready: q.ready,
+            reference: q.reference,
+            lookups,
+            queue: q.queue,
+        };
+        let size = q.size.clamp(1, 200);
+        let page = Page { after: q.after, size: size + 1 };
+        let mut rows = self.store.list(&filter, &page).await?;
+        let more = rows.len() > usize::try_from(size).unwrap_or(usize::MAX);
+        if more {
+            rows.pop();
+        }
+        let next = rows.last().filter(|_| more).map(|r| (r.received_at, r.id));
+        Ok((rows, next))
+    }
+
+    /// A case as its page shows it; the look is recorded first.
+    ///
+    /// # Errors
+    /// Not found (also when it is not the caller's), or the database is away.
+    pub async fn case(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<CaseDetail, ServiceError> {
+        let id = self.find(caller, reference, Action::ReadCase).await?;
+        self.store.audit(self.now(), &caller.actor(), "read_case", Some(id)).await?;
+        let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
+        let lengths = self.directory.area(&state.area).map(|a| a.deadlines).unwrap_or_default();
+        let clocks = deadline::clocks(&state, &lengths, self.now());
+        let alerts = self.alert_details(&state, self.store.alerts(id).await?);
+        Ok(CaseDetail { state, clocks, alerts })
+    }
+
+    /// Who has been reached for a case and who has not. Nothing about the child, so no audit line.
+    ///
+    /// # Errors
+    /// Not found, or the database is away.
+    pub async fn case_alerts(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<Vec<AlertDetail>, ServiceError> {
+        let id = self.find(caller, reference, Action::ReadCase).await?;
+        let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
+        Ok(self.alert_details(&state, self.store.alerts(id).await?))
+    }
+
+    fn alert_details(&self, state: &CaseState, rows: Vec<AlertView>) -> Vec<AlertDetail> {
+        use crate::domain::alert::{AlertKind, AlertState};
+        let detail = |r: AlertView| {
+            let ack = state
+                .alerts
+                .get(&crate::domain::id::AlertId(r.id))
+                .and_then(|a| a.acknowledged.as_ref());
+            let ring = self.directory.agency(&state.area, &r.agency).map(|a| a.ring.clone());
+            AlertDetail {
+                id: r.id,
+                ring: ring.unwrap_or_default(),
+                kind_label: AlertKind::parse(&r.kind).map_or("", AlertKind::label).to_owned(),
+                state_label: AlertState::parse(&r.state).map_or("", AlertState::label).to_owned(),
+                agency: r.agency,
+                agency_name: r.agency_name,
+                kind: r.kind,
+                acknowledge: r.acknowledge,
+                state: r.state,
+                planned_at: r.planned_at,
+                attempts: r.attempts,
+                next_attempt_at: r.next_at,
+                acknowledged_at: ack.map(|a| a.at),
+                acknowledged_by: ack.map(|a| a.person.name.clone()),
+                acknowledged_role: ack.map(|a| a.person.role.clone()),
+                acknowledged_means: ack.map(|a| a.means),
+            }
+        };
+        rows.into_iter().map(detail).collect()
+    }
+
+    /// What happened to a case, oldest first, in plain sentences.
+    ///
+    /// # Errors
+    /// Not found, or the database is away.
+    pub async fn timeline(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<Vec<TimelineItem>, ServiceError> {
+        let id = self.find(caller, reference, Action::ReadCase).await?;
+        self.store.audit(self.now(), &caller.actor(), "read_timeline", Some(id)).await?;
+        self.timeline_of(id).await
+    }
+
+    async fn timeline_of(&self, id: CaseId) -> Result<Vec<TimelineItem>, ServiceError> {
+        let history = self.store.history(id).await?;
+        let mut names = std::collections::HashMap::new();
+        let mut items: Vec<TimelineItem> = Vec::new();
+        for (Recorded { at, event }, actor) in history {
+            if let Event::AlertsPlanned { alerts } = &event {
+                names.extend(alerts.iter().map(|a| (a.id.0, a.agency_name.clone())));
+            }
+            items.push(TimelineItem {
+                at,
+                kind: event.name().to_owned(),
+                text: sentence(&event, &names),
+                actor,
+            });
+        }
+        for t in self.store.attempts(id).await? {
+            let agency = names.get(&t.alert_id).map_or("An agency", String::as_str);
+            let by = if t.channel == "email" { "e-mail" } else { "webhook" };
+            let code = t.code.map(|c| format!(" ({c})")).unwrap_or_default();
+            let text = match t.outcome.as_str() {
+                "accepted" => format!("{agency}: {by} accepted by the receiving system{code}."),
+                "opened" => format!("{agency}: the link in the message was opened."),
+                why => format!("{agency}: {by} attempt {} did not go through: {why}{code}.", t.n),
+            };
+            items.push(TimelineItem {
+                at: t.at,
+                kind: "attempt".to_owned(),
+                text,
+                actor: "system".to_owned(),
+            });
+        }
+        items.sort_by_key(|i| i.at);
+        Ok(items)
+    }
+}
+
+fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> String {
+    match event {
+        Event::NotificationReceived { warnings, .. } => match warnings.len() {
+            0 => "Notification received.".to_owned(),
+            1 => "Notification received, with one point to check.".to_owned(),
+            n => format!("Notification received, with {n} points to check."),
+        },
+        Event::JarAssessed { assessment, standing, .. } if assessment.decision < *standing => format!(
+            "Assessed by {}: {} ({}). The response stands until a person stands it down.",
+            assessment.ruleset,
+            assessment.decision.word().replace('_', " "),
+            assessment.reason
+        ),
+        Event::JarAssessed { assessment, .. } => format!(
+            "Assessed by {}: {} ({})",
+            assessment.ruleset,
+            assessment.decision.word().replace('_', " "),
+            assessment.reason
+        ),
+        Event::AlertsPlanned { alerts } => {
+            let to: Vec<&str> = alerts.iter().map(|a| a.agency_name.as_str()).collect();
+            format!("Alerts planned to: {}.", to.join("; "))
+        }
+        Event::FactsAmended { how, changed, reason, .. } => {
+            let what = match how {
+                Amendment::Correction => "Corrected or added",
+                Amendment::FurtherAccount => "Further account",
+            };
+            let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
+            format!("{what}: {}.{why}", changed.join(", "))
+        }
+        Event::JarStoodDown { reason, consulted, decided_by, .. } => format!(
+            "Response stood down by {}. Reason: {reason} Consulted: {}.",
+            decided_by.name,
+            people(consulted)
+        ),
+        Event::JarCalled { reason, consulted, decided_by } => format!(
+            "Response called by {}. Reason: {reason} Consulted: {}.",
+            decided_by.name,
+            people(consulted)
+        ),
+        Event::AlertAcknowledged { alert, person, means, note, .. } => {
+            let agency = names.get(&alert.0).map_or("An agency", String::as_str);
+            let how = match means {
+                Means::Themselves => "Acknowledged",
+                Means::Telephone => "Spoken to by telephone",
+            };
+            let note = if note.is_empty() { String::new() } else { format!(" Note: {note}") };
+            format!("{agency}: {how} by {}.{note}", person.name)
+        }
+        Event::MilestoneRecorded { record, note } => {
+            let on = record.on.map(|d| format!(", {}", d.format("%-d %B %Y"))).unwrap_or_default();
+            let note = if note.is_empty() { String::new() } else { format!(" Note: {note}") };
+            format!("{}: {}{on}.{note}", record.milestone.label(), record.standing.label())
+        }
+        Event::ListedForPanel { panel_name, despite, .. } => match despite {
+            Some(why) => format!("Put on the list of {panel_name} although not ready: {why}"),
+            None => format!("Put on the list of {panel_name}."),
+        },
+        Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+    }
+}
+
+fn people(list: &[crate::domain::event::Person]) -> String {
+    list.iter()
+        .map(|p| if p.role.is_empty() { p.name.clone() } else { format!("{} ({})", p.name, p.role) })
+        .collect::<Vec<_>>()
+        .join(", ")
+}

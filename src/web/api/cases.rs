@@ -1,0 +1,338 @@
+//! Lists, single cases and changes to them.
+
+use super::{json, raw_json};
+use crate::domain::event::Person;
+use crate::domain::facts::Amendment;
+use crate::domain::id::Reference;
+use crate::domain::intake::{Notes, Object};
+use crate::domain::jar::Decision;
+use crate::domain::milestone::{Milestone, Record, Standing};
+use crate::domain::ready::{Stage, blockers, stage};
+use crate::service::{
+    AmendmentRequest, CaseDetail, CaseQuery, JarDecision, ServiceError, Wish,
+};
+use crate::store::Listed;
+use crate::web::Web;
+use crate::web::problem::Problem;
+use crate::web::request::{self, bearer};
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub(super) fn reference(text: &str) -> Result<Reference, Problem> {
+    Reference::parse(text).ok_or_else(Problem::not_found)
+}
+
+/// Fields of a small body; call [`done`] after the last.
+pub(super) fn fields<T>(
+    body: Value,
+    read: impl FnOnce(&mut Object<'_>) -> T,
+) -> Result<T, Problem> {
+    let mut notes = Notes::default();
+    let mut o = Object::new("", Some(body), &mut notes);
+    let value = read(&mut o);
+    if notes.problems.is_empty() {
+        Ok(value)
+    } else {
+        Err(ServiceError::Invalid(notes.problems).into())
+    }
+}
+
+pub(super) async fn list(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Problem> {
+    let caller = bearer(&web, &headers).await?;
+    let mut q = request::query(query.as_deref());
+    let one_of = |value: Option<String>, field: &str, words: &[&str]| match value {
+        None => Ok(None),
+        Some(v) if v.is_empty() => Ok(None),
+        Some(v) if words.contains(&v.as_str()) => Ok(Some(v)),
+        Some(_) => Err(Problem::field(
+            field,
+            "not_in_list",
+            format!("must be one of: {}", words.join(", ")),
+        )),
+    };
+    let jars = ["triggered", "provisional", "not_triggered"];
+    let reference = q.remove("q").map(|t| t.trim().to_ascii_uppercase()).filter(|t| !t.is_empty());
+    if let Some(text) = &reference {
+        check_not_personal(text)?;
+    }
+    let query = CaseQuery {
+        stage: one_of(q.remove("stage"), "stage", Stage::WORDS)?,
+        jar: one_of(q.remove("jar"), "jar", &jars)?,
+        ready: one_of(q.remove("ready"), "ready", &["true", "false"])?.map(|r| r == "true"),
+        reference,
+        person: None,
+        queue: false,
+        after: cursor(q.remove("cursor").as_deref())?,
+        size: size(q.remove("limit").as_deref())?,
+    };
+    page(&web, &caller, query).await
+}
+
+/// A reference may be searched for in the address; a name or an NHS number may not: addresses are
+/// logged by every proxy on the way.
+fn check_not_personal(text: &str) -> Result<(), Problem> {
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b.is_ascii_uppercase());
+    let reference_like = plain && "CDR-".starts_with(&text[..text.len().min(4)]);
+    let digits_only = text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.len() < 9;
+    if reference_like || digits_only {
+        return Ok(());
+    }
+    Err(Problem::field(
+        "q",
+        "reference_only",
+        "takes a case reference or part of one; search by name or NHS number with POST /api/v1/cases/search, so that nothing personal stands in an address",
+    ))
+}
+
+pub(super) async fn search(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let caller = bearer(&web, &headers).await?;
+    let value = request::json(&request::bytes(&web, body).await?)?;
+    let (person, after, limit) =
+        fields(value, |o| (o.text("person"), o.text("cursor"), o.integer("limit")))?;
+    let Some(person) = person else {
+        return Err(Problem::field("person", "required", "give a name or an NHS number"));
+    };
+    let query = CaseQuery {
+        person: Some(person),
+        after: cursor(after.as_deref())?,
+        size: limit.unwrap_or(50),
+        ..CaseQuery::default()
+    };
+    page(&web, &caller, query).await
+}
+
+async fn page(
+    web: &Web,
+    caller: &crate::auth::policy::Caller,
+    query: CaseQuery,
+) -> Result<Response, Problem> {
+    let (rows, next) = web.service.list_cases(caller, query).await?;
+    let items: Vec<Value> = rows.iter().map(item).collect();
+    let next = next.map(|(at, id)| {
+        URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.timestamp_micros()))
+    });
+    Ok(json(StatusCode::OK, &json!({ "items": items, "next": next })))
+}
+
+fn cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
+    let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
+    let read = || {
+        let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let (at, id) = plain.split_once('.')?;
+        Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
+    };
+    let wrong = || Problem::field("cursor", "not_a_cursor", "must be a `next` from an earlier page");
+    read().map(Some).ok_or_else(wrong)
+}
+
+fn size(text: Option<&str>) -> Result<i64, Problem> {
+    match text {
+        None | Some("") => Ok(50),
+        Some(t) => t.parse::<i64>().ok().filter(|n| (1..=200).contains(n)).ok_or_else(|| {
+            Problem::field("limit", "out_of_range", "must be a whole number from 1 to 200")
+        }),
+    }
+}
+
+fn item(r: &Listed) -> Value {
+    json!({
+        "reference": r.reference,
+        "case_id": r.id,
+        "area": r.area,
+        "stage": r.stage,
+        "jar": r.jar,
+        "in_scope": r.in_scope,
+        "ready": r.ready,
+        "event": r.event,
+        "age_band": r.age_band,
+        "category": r.category,
+        "received_at": r.received_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "died_on": r.died_on,
+        "blockers": serde_json::from_str::<Value>(&r.blockers).unwrap_or_default(),
+        "waiting_for_acknowledgement": r.waiting,
+    })
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+) -> Result<Response, Problem> {
+    let caller = bearer(&web, &headers).await?;
+    let detail = web.service.case(&caller, &reference(&text)?).await?;
+    Ok(json(StatusCode::OK, &case_json(&detail)))
+}
+
+fn case_json(d: &CaseDetail) -> Value {
+    let s = &d.state;
+    let blocked = blockers(s);
+    let stage = stage(s);
+    json!({
+        "reference": s.reference,
+        "case_id": s.id,
+        "area": s.area,
+        "version": s.version,
+        "received_at": s.received_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+        "stage": stage.word(),
+        "ready": stage == Stage::Ready,
+        "blockers": blocked,
+        "in_scope": s.scope.in_scope,
+        "scope_reason": s.scope.reason,
+        "standing": s.standing.word(),
+        "stood_down": s.stood_down.as_ref().map(|x| json!({ "at": x.at, "reason": x.reason, "decided_by": x.decided_by })),
+        "jar": s.assessment,
+        "facts": s.facts,
+        "warnings": s.warnings,
+        "clocks": d.clocks,
+        "milestones": s.milestones.values().collect::<Vec<_>>(),
+        "category": s.category(),
+        "panel": s.listing.as_ref().map(|l| json!({ "id": l.panel, "name": l.panel_name, "held_on": l.held_on, "anonymous_reference": l.anonymous_reference })),
+        "alerts": d.alerts,
+    })
+}
+
+pub(super) async fn timeline(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+) -> Result<Response, Problem> {
+    let caller = bearer(&web, &headers).await?;
+    let items = web.service.timeline(&caller, &reference(&text)?).await?;
+    Ok(json(StatusCode::OK, &json!({ "items": items, "next": null })))
+}
+
+/// A partial notification body, with `reason` and `how` beside the facts.
+pub(super) async fn amend(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let read = |mut value: Value| {
+        let Some(o) = value.as_object_mut() else {
+            return Err(Problem::field("body", "wrong_type", "must be an object"));
+        };
+        let beside: serde_json::Map<String, Value> =
+            ["reason", "how"].iter().filter_map(|k| o.remove_entry(*k)).collect();
+        let (reason, how) = fields(Value::Object(beside), |o| {
+            let words = ["correction", "further_account"];
+            let how = o.choice("how", &words, |w| match w {
+                "correction" => Some(Amendment::Correction),
+                "further_account" => Some(Amendment::FurtherAccount),
+                _ => None,
+            });
+            (o.text("reason").unwrap_or_default(), how.unwrap_or(Amendment::Correction))
+        })?;
+        Ok(Wish::Amend(Box::new(AmendmentRequest { facts: value, how, reason })))
+    };
+    change(&web, &headers, &text, body, read).await
+}
+
+pub(super) async fn decide_jar(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let read = |value: Value| {
+        let d = fields(value, |o| {
+            let decision = o.choice("decision", &["stand_down", "triggered"], |w| match w {
+                "stand_down" => Some(true),
+                w if w == Decision::Triggered.word() => Some(false),
+                _ => None,
+            });
+            let consulted = o.list("consulted", |path, v, notes| match v {
+                Value::String(name) => Some(Person { name, ..Person::default() }),
+                v => Some(person(&mut Object::new(path, Some(v), notes))),
+            });
+            let decided_by = person(&mut o.object("decided_by"));
+            let reason = o.text("reason").unwrap_or_default();
+            (decision, JarDecision {
+                stand_down: decision.unwrap_or(false),
+                reason,
+                consulted,
+                decided_by: Some(decided_by),
+            })
+        })?;
+        match d {
+            (Some(_), d) => Ok(Wish::DecideJar(d)),
+            (None, _) => Err(Problem::field(
+                "decision",
+                "required",
+                "must be stand_down or triggered",
+            )),
+        }
+    };
+    change(&web, &headers, &text, body, read).await
+}
+
+pub(super) fn person(o: &mut Object<'_>) -> Person {
+    Person {
+        name: o.text("name").unwrap_or_default(),
+        role: o.text("role").unwrap_or_default(),
+        agency: o.text("agency").unwrap_or_default(),
+    }
+}
+
+pub(super) async fn milestone(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let read = |value: Value| {
+        let (milestone, standing, on, category, note) = fields(value, |o| {
+            (
+                o.choice("milestone", Milestone::WORDS, Milestone::parse),
+                o.choice("standing", Standing::WORDS, Standing::parse),
+                o.date("on"),
+                o.integer("category"),
+                o.text("note").unwrap_or_default(),
+            )
+        })?;
+        let Some(milestone) = milestone else {
+            return Err(Problem::field("milestone", "required", format!("must be one of: {}", Milestone::WORDS.join(", "))));
+        };
+        let Some(standing) = standing else {
+            return Err(Problem::field("standing", "required", format!("must be one of: {}", Standing::WORDS.join(", "))));
+        };
+        let category = match category.map(u8::try_from) {
+            None => None,
+            Some(Ok(c)) if (1..=10).contains(&c) => Some(c),
+            Some(_) => return Err(Problem::field("category", "not_in_list", "must be 1 to 10")),
+        };
+        Ok(Wish::Milestone { record: Record { milestone, standing, on, category }, note })
+    };
+    change(&web, &headers, &text, body, read).await
+}
+
+async fn change(
+    web: &Web,
+    headers: &HeaderMap,
+    text: &str,
+    body: Body,
+    read: impl FnOnce(Value) -> Result<Wish, Problem>,
+) -> Result<Response, Problem> {
+    let caller = bearer(web, headers).await?;
+    let reference = reference(text)?;
+    let bytes = request::bytes(web, body).await?;
+    let idempotency = request::idempotency(headers, &bytes)?;
+    let wish = read(request::json(&bytes)?)?;
+    let answer = web.service.change(&caller, &reference, wish, idempotency).await?;
+    Ok(raw_json(StatusCode::OK, answer.body))
+}

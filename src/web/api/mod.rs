@@ -1,0 +1,72 @@
+//! The JSON API, version 1.
+
+mod alerts;
+mod cases;
+mod exports;
+mod notifications;
+mod panels;
+
+pub(super) use panels::csv_file as panel_csv;
+
+use super::Web;
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+
+/// The served description; a test compares it with [`PATHS`].
+pub(super) const OPENAPI: &str = include_str!("openapi.json");
+
+/// Method and path of every operation, as in the OpenAPI document.
+pub(super) const PATHS: &[(&str, &str)] = &[
+    ("post", "/api/v1/notifications"),
+    ("post", "/api/v1/jar/assessments"),
+    ("get", "/api/v1/cases"),
+    ("post", "/api/v1/cases/search"),
+    ("get", "/api/v1/cases/{reference}"),
+    ("get", "/api/v1/cases/{reference}/timeline"),
+    ("get", "/api/v1/cases/{reference}/alerts"),
+    ("post", "/api/v1/cases/{reference}/amendments"),
+    ("post", "/api/v1/cases/{reference}/jar/decisions"),
+    ("post", "/api/v1/cases/{reference}/milestones"),
+    ("post", "/api/v1/alerts/{id}/acknowledgements"),
+    ("post", "/api/v1/deliveries/{id}/replays"),
+    ("get", "/api/v1/panels"),
+    ("post", "/api/v1/panels"),
+    ("get", "/api/v1/panels/{id}"),
+    ("post", "/api/v1/panels/{id}/cases"),
+    ("get", "/api/v1/panels/{id}/list"),
+    ("get", "/api/v1/exports/ncmd"),
+];
+
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route("/api/v1/openapi.json", get(|| async { raw_json(StatusCode::OK, OPENAPI.to_owned()) }))
+        .route("/api/v1/notifications", post(notifications::create))
+        .route("/api/v1/jar/assessments", post(notifications::assess))
+        .route("/api/v1/cases", get(cases::list))
+        .route("/api/v1/cases/search", post(cases::search))
+        .route("/api/v1/cases/{reference}", get(cases::show))
+        .route("/api/v1/cases/{reference}/timeline", get(cases::timeline))
+        .route("/api/v1/cases/{reference}/alerts", get(alerts::of_case))
+        .route("/api/v1/cases/{reference}/amendments", post(cases::amend))
+        .route("/api/v1/cases/{reference}/jar/decisions", post(cases::decide_jar))
+        .route("/api/v1/cases/{reference}/milestones", post(cases::milestone))
+        .route("/api/v1/alerts/{id}/acknowledgements", post(alerts::acknowledge))
+        .route("/api/v1/deliveries/{id}/replays", post(alerts::replay))
+        .route("/api/v1/panels", get(panels::list).post(panels::create))
+        .route("/api/v1/panels/{id}", get(panels::show))
+        .route("/api/v1/panels/{id}/cases", post(panels::add))
+        .route("/api/v1/panels/{id}/list", get(panels::print))
+        .route("/api/v1/exports/ncmd", get(exports::ncmd))
+}
+
+/// JSON that is text already.
+pub(super) fn raw_json(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+pub(super) fn json(status: StatusCode, body: &Value) -> Response {
+    raw_json(status, body.to_string())
+}

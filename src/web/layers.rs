@@ -1,0 +1,75 @@
+//! What surrounds every answer: headers, figures, a net under panics.
+
+use super::Web;
+use super::problem::Problem;
+use crate::platform::metrics::Answered;
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// Headers of every answer.
+const HEADERS: [(&str, &str); 7] = [
+    (
+        "content-security-policy",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
+];
+
+pub(super) fn around(router: Router, web: Web) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|_| {
+            tracing::error!("a handler panicked");
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "something went wrong here; it has been logged",
+            )
+            .into_response()
+        }))
+        .layer(from_fn_with_state(web, headers))
+}
+
+async fn headers(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
+    let mut answer = next.run(request).await;
+    let status = answer.status().as_u16();
+    // The route's pattern, never the path: a path may hold a reference or a token.
+    let route = route.unwrap_or_else(|| "none".to_owned());
+    web.service.metrics.requests.get_or_create(&Answered { route, status }).inc();
+    let h = answer.headers_mut();
+    for (name, value) in HEADERS {
+        h.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    h.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if web.secure {
+        h.insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000; includeSubDomains"),
+        );
+    }
+    answer
+}
+
+pub(super) async fn not_found(State(web): State<Web>, request: Request) -> Response {
+    if request.uri().path().starts_with("/api/") {
+        return Problem::not_found().into_response();
+    }
+    web.templates.error(StatusCode::NOT_FOUND, "Page not found", "Check the address, or start again from the first page.")
+}
+
+pub(super) async fn method_not_allowed() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method",
+        "this address does not take that method; see the Allow header",
+    )
+}

@@ -1,0 +1,78 @@
+//! HTTP: pages for people, JSON for systems. Handlers read the input, call one service function,
+//! and shape the answer.
+
+mod api;
+pub mod demo;
+mod form;
+mod health;
+mod layers;
+mod pages;
+mod problem;
+mod render;
+mod request;
+
+pub use demo::DemoBox;
+
+use crate::alerts::link::Links;
+use crate::auth::session::Limits;
+use crate::auth::token::Tokens;
+use crate::service::Service;
+use axum::Router;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct Web {
+    pub service: Service,
+    pub links: Arc<Links>,
+    pub tokens: Arc<Tokens>,
+    pub sessions: Limits,
+    pub body_limit: usize,
+    pub body_timeout: Duration,
+    /// Cookies are marked secure and bound to the host.
+    pub secure: bool,
+    pub templates: Arc<render::Templates>,
+    /// Catchers of the demo.
+    pub demo: Option<Arc<DemoBox>>,
+}
+
+/// Compiles the page templates.
+///
+/// # Errors
+/// One of them does not compile: a fault of the build.
+pub fn templates() -> Result<Arc<render::Templates>, minijinja::Error> {
+    render::Templates::new().map(Arc::new)
+}
+
+/// Every route.
+#[must_use]
+pub fn router(web: Web) -> Router {
+    let mut router = Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes());
+    if web.demo.is_some() {
+        router = router.merge(demo::routes());
+    }
+    let router = router
+        .fallback(layers::not_found)
+        .method_not_allowed_fallback(layers::method_not_allowed)
+        .with_state(web.clone());
+    layers::around(router, web)
+}
+
+/// The paths of the API as served, for the test that holds the OpenAPI document to them.
+#[must_use]
+pub fn api_paths() -> Vec<(&'static str, &'static str)> {
+    api::PATHS.to_vec()
+}
+
+/// The OpenAPI document as served.
+#[must_use]
+pub fn openapi() -> &'static str {
+    api::OPENAPI
+}
+
+/// A JSON answer that went well.
+fn json_answer(body: &serde_json::Value) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}

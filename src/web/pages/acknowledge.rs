@@ -1,0 +1,161 @@
+//! The page behind an acknowledgement link. Looking at it acknowledges nothing: mail scanners look
+//! at every link. Pressing its button does.
+
+use crate::domain::alert::{AlertState, Notice};
+use crate::domain::event::{Means, Person};
+use crate::domain::id::AlertId;
+use crate::service::{Acknowledgement, ServiceError};
+use crate::store::changes::AlertRow;
+use crate::web::Web;
+use crate::web::form::Form;
+use crate::web::request;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use chrono::Duration;
+use serde::Serialize;
+
+/// A link works this long after its alert.
+const DAYS: i64 = 14;
+
+#[derive(Serialize)]
+struct Context<'a> {
+    token: &'a str,
+    notice: &'a Notice,
+    kind: &'static str,
+    state: &'a str,
+    acknowledged: bool,
+    recalled: bool,
+    expired: bool,
+    done_now: bool,
+    name: &'a str,
+    role: &'a str,
+    note: &'a str,
+    error: Option<&'a str>,
+}
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Response {
+    let (alert, row, notice) = match open(&web, &token).await {
+        Ok(found) => found,
+        Err(r) => return r,
+    };
+    // Only a browser that a person steers says that it navigates; scanners fetch.
+    let navigates = headers.get("sec-fetch-mode").is_some_and(|v| v == "navigate");
+    if navigates && row.rank < AlertState::Opened.rank() {
+        record_opened(&web, alert).await;
+    }
+    page(&web, StatusCode::OK, &token, &row, &notice, &Form::default(), None, false)
+}
+
+async fn record_opened(web: &Web, alert: AlertId) {
+    let store = &web.service.store;
+    let recorded = async {
+        if let Some(delivery) = store.first_delivery(alert).await? {
+            store.record_opened(alert, delivery, web.service.clock.now()).await?;
+        }
+        Ok::<(), crate::store::StoreError>(())
+    };
+    // Not worth refusing the page over.
+    if let Err(e) = recorded.await {
+        tracing::warn!(error = %e, "an opened link could not be recorded");
+    }
+}
+
+pub(super) async fn send(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+    body: Body,
+) -> Response {
+    let (alert, row, notice) = match open(&web, &token).await {
+        Ok(found) => found,
+        Err(r) => return r,
+    };
+    let bytes = match request::bytes(&web, body).await {
+        Ok(b) => b,
+        Err(p) => return p.into_response(),
+    };
+    let form = Form::parse(&bytes);
+    if !super::is_ours(&headers) {
+        return page(&web, StatusCode::FORBIDDEN, &token, &row, &notice, &form, Some("Press the button on this page"), false);
+    }
+    if is_expired(&web, &row) {
+        return page(&web, StatusCode::GONE, &token, &row, &notice, &form, None, false);
+    }
+    let ack = Acknowledgement {
+        person: Person {
+            name: form.get("name").to_owned(),
+            role: form.get("role").to_owned(),
+            agency: String::new(),
+        },
+        note: form.get("note").to_owned(),
+        means: Means::Themselves,
+    };
+    match web.service.acknowledge_by_link(alert, ack).await {
+        Ok(_) => {
+            let row = AlertRow { state: "acknowledged".to_owned(), rank: 8, ..row };
+            page(&web, StatusCode::OK, &token, &row, &notice, &form, None, true)
+        }
+        Err(ServiceError::Invalid(p)) => {
+            let said = p.first().map(|p| p.message.clone()).unwrap_or_default();
+            page(&web, StatusCode::UNPROCESSABLE_ENTITY, &token, &row, &notice, &form, Some(&said), false)
+        }
+        Err(e) => super::failed(&web, e),
+    }
+}
+
+fn is_expired(web: &Web, row: &AlertRow) -> bool {
+    web.service.clock.now() - row.planned_at > Duration::days(DAYS)
+}
+
+async fn open(web: &Web, token: &str) -> Result<(AlertId, AlertRow, Notice), Response> {
+    let wrong = || {
+        web.templates.error(
+            StatusCode::NOT_FOUND,
+            "This link does not work",
+            "Copy the whole link from the message, or ring the call-back number in it.",
+        )
+    };
+    let alert = web.links.open(token).ok_or_else(wrong)?;
+    match web.service.store.alert(alert).await {
+        Ok(Some(row)) => {
+            let notice = serde_json::from_str(&row.notice).map_err(|_| wrong())?;
+            Ok((alert, row, notice))
+        }
+        Ok(None) => Err(wrong()),
+        Err(e) => Err(super::failed(web, e.into())),
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // the one place where this page is put together
+fn page(
+    web: &Web,
+    status: StatusCode,
+    token: &str,
+    row: &AlertRow,
+    notice: &Notice,
+    form: &Form,
+    error: Option<&str>,
+    done_now: bool,
+) -> Response {
+    let context = Context {
+        token,
+        notice,
+        kind: notice.kind.label(),
+        state: &row.state,
+        acknowledged: row.state == AlertState::Acknowledged.word(),
+        recalled: row.state == AlertState::Recalled.word(),
+        expired: is_expired(web, row),
+        done_now,
+        name: form.get("name"),
+        role: form.get("role"),
+        note: form.get("note"),
+        error,
+    };
+    web.templates.page(status, "acknowledge.html", context)
+}

@@ -1,0 +1,265 @@
+//! The case page and the reached board, with what can be done from them.
+
+use super::{change, failed, signed_in};
+use crate::auth::policy::{Action, Object, may};
+use crate::domain::age::{band, band_label};
+use crate::domain::event::{Means, Person};
+use crate::domain::id::{AlertId, PanelId, Reference};
+use crate::domain::milestone::{Milestone, Record, Standing};
+use crate::domain::ready::{Stage, blockers, stage};
+use crate::service::{Acknowledgement, JarDecision, ServiceError, Wish};
+use crate::web::Web;
+use crate::web::render::see_other;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chrono::NaiveDate;
+use serde_json::json;
+use uuid::Uuid;
+
+pub(super) async fn show(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+) -> Response {
+    let (session, frame) = match signed_in(&web, &headers).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    match context(&web, &session.caller, &text).await {
+        Ok(mut c) => {
+            c["frame"] = json!(frame);
+            web.templates.page(StatusCode::OK, "case.html", c)
+        }
+        Err(e) => failed(&web, e),
+    }
+}
+
+async fn context(
+    web: &Web,
+    caller: &crate::auth::policy::Caller,
+    text: &str,
+) -> Result<serde_json::Value, ServiceError> {
+    let reference = Reference::parse(text).ok_or(ServiceError::NotFound)?;
+    let d = web.service.case(caller, &reference).await?;
+    let timeline = web.service.timeline(caller, &reference).await?;
+    let s = &d.state;
+    let stage = stage(s);
+    let may = |a| may(caller, a, Object { area: Some(&s.area), agencies: &[] });
+    let panels = if may(Action::ChangePanels) {
+        web.service.panels(caller).await?.into_iter().filter(|p| p.area == s.area).collect()
+    } else {
+        Vec::new()
+    };
+    let milestones: Vec<_> = Milestone::GATES
+        .iter()
+        .chain(&[Milestone::PanelReview, Milestone::Finalised])
+        .map(|m| {
+            let r = s.milestones.get(m);
+            json!({
+                "word": m.word(),
+                "label": m.label(),
+                "standing": r.map_or("not recorded yet", |r| r.standing.label()),
+                "on": r.and_then(|r| r.on),
+                "blocks": r.is_none_or(|r| r.standing.blocks()) && Milestone::GATES.contains(m) && !(r.is_none() && *m == Milestone::CriminalOrReviewHold),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "reference": s.reference,
+        "area": s.area,
+        "received_at": s.received_at,
+        "stage": stage.label(),
+        "ready": stage == Stage::Ready,
+        "blockers": blockers(s),
+        "scope": s.scope,
+        "standing": s.standing.word(),
+        "stood_down": s.stood_down.as_ref().map(|x| json!({ "at": x.at, "reason": x.reason, "by": x.decided_by.name })),
+        "jar": s.assessment,
+        "facts": s.facts,
+        "age_band": band_label(s.facts.age().and_then(band).map(|b| b.code)),
+        "warnings": s.warnings,
+        "clocks": d.clocks,
+        "alerts": d.alerts,
+        "waiting": d.alerts.iter().filter(|a| a.acknowledge && a.acknowledged_at.is_none() && a.state != "recalled").count(),
+        "milestones": milestones,
+        "standings": Standing::WORDS.iter().filter_map(|w| Standing::parse(w).map(|s| (*w, s.label()))).collect::<Vec<_>>(),
+        "category": s.category(),
+        "listing": s.listing.as_ref().map(|l| json!({ "id": l.panel, "name": l.panel_name, "held_on": l.held_on })),
+        "panels": panels.iter().map(|p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on })).collect::<Vec<_>>(),
+        "timeline": timeline,
+        "may_change": may(Action::ChangeCase),
+        "may_decide": may(Action::DecideJar),
+        "may_list": may(Action::ChangePanels),
+        "may_acknowledge": may(Action::Acknowledge),
+    }))
+}
+
+/// Who has been reached and who has not; looks again by itself every ten seconds.
+pub(super) async fn reached(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+) -> Response {
+    let (session, frame) = match signed_in(&web, &headers).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let Some(reference) = Reference::parse(&text) else {
+        return failed(&web, ServiceError::NotFound);
+    };
+    match web.service.case_alerts(&session.caller, &reference).await {
+        Ok(alerts) => {
+            let waiting = alerts
+                .iter()
+                .filter(|a| a.acknowledge && a.acknowledged_at.is_none() && a.state != "recalled")
+                .count();
+            let c = json!({
+                "frame": frame,
+                "reference": reference,
+                "alerts": alerts,
+                "waiting": waiting,
+                "now": web.service.clock.now(),
+            });
+            web.templates.page(StatusCode::OK, "reached.html", c)
+        }
+        Err(e) => failed(&web, e),
+    }
+}
+
+fn back(reference: &str, done: Result<(), ServiceError>, web: &Web) -> Response {
+    match done {
+        Ok(()) => see_other(&format!("/cases/{reference}")),
+        Err(e) => failed(web, e),
+    }
+}
+
+pub(super) async fn milestone(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let read = || {
+        let reference = Reference::parse(&text).ok_or(ServiceError::NotFound)?;
+        let wrong = |f, m: &str| crate::service::invalid(f, "required", m);
+        let on = match form.get("on") {
+            "" => None,
+            day => Some(
+                NaiveDate::parse_from_str(day, "%Y-%m-%d")
+                    .map_err(|_| wrong("on", "The day must be a real date, like 2026-11-20"))?,
+            ),
+        };
+        let category = match form.get("category") {
+            "" => None,
+            c => Some(c.parse().map_err(|_| wrong("category", "The category must be 1 to 10"))?),
+        };
+        let record = Record {
+            milestone: Milestone::parse(form.get("milestone"))
+                .ok_or_else(|| wrong("milestone", "Choose a step"))?,
+            standing: Standing::parse(form.get("standing"))
+                .ok_or_else(|| wrong("standing", "Choose how it stands"))?,
+            on,
+            category,
+        };
+        Ok::<_, ServiceError>((reference, record))
+    };
+    let done = match read() {
+        Ok((reference, record)) => {
+            let wish = Wish::Milestone { record, note: form.get("note").to_owned() };
+            web.service.change(&session.caller, &reference, wish, None).await.map(drop)
+        }
+        Err(e) => Err(e),
+    };
+    back(&text, done, &web)
+}
+
+pub(super) async fn decide_jar(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let consulted = form
+        .get("consulted")
+        .split([',', '\n'])
+        .map(str::trim)
+        .filter(|n| !n.is_empty())
+        .map(|n| Person { name: n.to_owned(), ..Person::default() })
+        .collect();
+    let wish = Wish::DecideJar(JarDecision {
+        stand_down: form.get("decision") == "stand_down",
+        reason: form.get("reason").to_owned(),
+        consulted,
+        decided_by: None,
+    });
+    let done = match Reference::parse(&text) {
+        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
+        None => Err(ServiceError::NotFound),
+    };
+    back(&text, done, &web)
+}
+
+/// "Spoke to them by telephone", entered by somebody else.
+pub(super) async fn spoke_to(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path((text, id)): Path<(String, String)>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let telephone = form.get("by") == "telephone";
+    if telephone && form.get("name").is_empty() {
+        let e = crate::service::invalid("name", "required", "Enter the name of the person you spoke to");
+        return failed(&web, e);
+    }
+    let ack = Acknowledgement {
+        person: Person {
+            name: form.get("name").to_owned(),
+            role: form.get("role").to_owned(),
+            agency: String::new(),
+        },
+        note: form.get("note").to_owned(),
+        means: if telephone { Means::Telephone } else { Means::Themselves },
+    };
+    let done = match Uuid::try_parse(&id) {
+        Ok(id) => web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop),
+        Err(_) => Err(ServiceError::NotFound),
+    };
+    match done {
+        Ok(()) => see_other(&format!("/cases/{text}/reached")),
+        Err(e) => failed(&web, e),
+    }
+}
+
+pub(super) async fn list_for_panel(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let despite = Some(form.get("despite").to_owned()).filter(|d| !d.is_empty());
+    let panel = Uuid::try_parse(form.get("panel")).map(PanelId);
+    let done = match (Reference::parse(&text), panel) {
+        (Some(r), Ok(p)) => web.service.list_for_panel(&session.caller, p, &r, despite).await,
+        (None, _) => Err(ServiceError::NotFound),
+        (_, Err(_)) => Err(crate::service::invalid("panel", "required", "Choose a panel")),
+    };
+    back(&text, done, &web)
+}

@@ -1,0 +1,149 @@
+//! The coordinator's queue.
+
+use super::{change, failed, signed_in};
+use crate::auth::policy::{Action, Caller, Object, may};
+use crate::domain::age::band_label;
+use crate::domain::civil_time;
+use crate::domain::id::Reference;
+use crate::domain::ready::{Blocker, Stage};
+use crate::service::CaseQuery;
+use crate::store::Listed;
+use crate::web::Web;
+use crate::web::pages::Frame;
+use crate::web::render::see_other;
+use crate::web::request;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+#[derive(Serialize)]
+struct Row {
+    reference: String,
+    stage: &'static str,
+    jar: String,
+    age_band: &'static str,
+    received_at: DateTime<Utc>,
+    days: Option<i64>,
+    ready: bool,
+    blockers: Vec<Blocker>,
+    waiting: i64,
+}
+
+#[derive(Serialize)]
+struct Context {
+    frame: Frame,
+    rows: Vec<Row>,
+    stages: Vec<(&'static str, &'static str)>,
+    stage: String,
+    jar: String,
+    ready: bool,
+    next: Option<String>,
+    searched: bool,
+    may_list: bool,
+}
+
+/// `stage`, `jar`, `ready` narrow the list; `after` turns the page.
+pub(super) async fn queue(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let (session, frame) = match signed_in(&web, &headers).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let mut q = request::query(query.as_deref());
+    let stage = q.remove("stage").filter(|s| Stage::parse(s).is_some()).unwrap_or_default();
+    let jars = ["triggered", "provisional", "not_triggered"];
+    let jar = q.remove("jar").filter(|j| jars.contains(&j.as_str())).unwrap_or_default();
+    let ready = q.remove("ready").as_deref() == Some("true");
+    let some = |s: &str| (!s.is_empty()).then(|| s.to_owned());
+    let case_query = CaseQuery {
+        stage: some(&stage),
+        jar: some(&jar),
+        ready: ready.then_some(true),
+        after: q.remove("after").as_deref().and_then(cursor),
+        size: 50,
+        ..CaseQuery::default()
+    };
+    list(&web, &session.caller, frame, case_query, stage, jar, ready, false).await
+}
+
+fn cursor(text: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let (at, id) = text.split_once('.')?;
+    Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
+}
+
+/// Search by reference, name or NHS number; posted, so that nothing personal stands in an address.
+pub(super) async fn search(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+    let (session, frame, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let text = form.get("q").to_owned();
+    if let Some(reference) = Reference::parse(&text) {
+        return see_other(&format!("/cases/{reference}"));
+    }
+    let digits = text.len() <= 8 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let query = CaseQuery {
+        reference: digits.then(|| text.clone()),
+        person: (!digits && !text.is_empty()).then_some(text),
+        size: 50,
+        ..CaseQuery::default()
+    };
+    list(&web, &session.caller, frame, query, String::new(), String::new(), false, true).await
+}
+
+#[allow(clippy::too_many_arguments)] // what the page shows of its own filters
+async fn list(
+    web: &Web,
+    caller: &Caller,
+    frame: Frame,
+    query: CaseQuery,
+    stage: String,
+    jar: String,
+    ready: bool,
+    searched: bool,
+) -> Response {
+    let may_list = may(caller, Action::ListCases, Object::default());
+    let listed = if may_list {
+        web.service.list_cases(caller, query).await
+    } else {
+        Ok((Vec::new(), None))
+    };
+    let (rows, next) = match listed {
+        Ok(found) => found,
+        Err(e) => return failed(web, e),
+    };
+    let today = civil_time::date_of(web.service.clock.now());
+    let row = |r: Listed| Row {
+        stage: Stage::parse(&r.stage).map_or("", Stage::label),
+        jar: r.jar,
+        age_band: band_label(r.age_band.as_deref()),
+        received_at: r.received_at,
+        days: r.died_on.map(|d| (today - d).num_days()),
+        ready: r.ready,
+        blockers: serde_json::from_str(&r.blockers).unwrap_or_default(),
+        waiting: r.waiting,
+        reference: r.reference,
+    };
+    let context = Context {
+        frame,
+        rows: rows.into_iter().map(row).collect(),
+        stages: Stage::WORDS
+            .iter()
+            .filter_map(|w| Stage::parse(w).map(|s| (*w, s.label())))
+            .collect(),
+        stage,
+        jar,
+        ready,
+        next: next.map(|(at, id)| format!("{}.{id}", at.timestamp_micros())),
+        searched,
+        may_list,
+    };
+    web.templates.page(StatusCode::OK, "queue.html", context)
+}

@@ -1,0 +1,124 @@
+//! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
+
+mod acknowledge;
+mod case;
+mod desk;
+mod notify;
+mod panels;
+mod sign;
+
+use super::Web;
+use super::problem::Problem;
+use super::render::{self, see_other};
+use crate::auth::session::{self, Session};
+use crate::service::ServiceError;
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Serialize;
+
+pub(super) fn routes() -> Router<Web> {
+    Router::new()
+        .route(&render::css_path(), get(css))
+        .route("/notify", get(notify::show).post(notify::send))
+        .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
+        .route("/sign-in", get(sign::show).post(sign::sign_in))
+        .route("/sign-out", post(sign::sign_out))
+        .route("/", get(desk::queue))
+        .route("/search", post(desk::search))
+        .route("/cases/{reference}", get(case::show))
+        .route("/cases/{reference}/reached", get(case::reached))
+        .route("/cases/{reference}/milestones", post(case::milestone))
+        .route("/cases/{reference}/jar", post(case::decide_jar))
+        .route("/cases/{reference}/alerts/{id}", post(case::spoke_to))
+        .route("/cases/{reference}/panel", post(case::list_for_panel))
+        .route("/panels", get(panels::list).post(panels::create))
+        .route("/panels/{id}", get(panels::show))
+        .route("/panels/{id}/list.csv", get(panels::csv))
+        .route("/panels/{id}/take-off", post(panels::take_off))
+}
+
+async fn css() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    (headers, render::CSS).into_response()
+}
+
+/// What every signed-in page shows around its content.
+#[derive(Serialize)]
+pub(super) struct Frame {
+    pub user: String,
+    pub csrf: String,
+}
+
+/// The signed-in person, or the way to the sign-in page.
+pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<(Session, Frame), Response> {
+    let Some(id) = sign::cookie(web, headers) else { return Err(see_other("/sign-in")) };
+    let now = web.service.clock.now();
+    match session::resume(&web.service.store, &id, now, web.sessions).await {
+        Ok(Some(s)) => {
+            let frame = Frame { user: s.name.clone(), csrf: s.csrf.clone() };
+            Ok((s, frame))
+        }
+        Ok(None) => Err(see_other("/sign-in")),
+        Err(e) => Err(failed(web, e.into())),
+    }
+}
+
+/// An error of the service as a page.
+pub(super) fn failed(web: &Web, e: ServiceError) -> Response {
+    let p = Problem::from(e);
+    let advice = match p.status {
+        StatusCode::NOT_FOUND => "There is no such page, or it is not yours to see. Check the reference.",
+        StatusCode::FORBIDDEN => "Your account does not allow this. Ask the panel office if you need it.",
+        StatusCode::SERVICE_UNAVAILABLE => "Nothing was stored. Try again in a moment; if it lasts, ring the panel office.",
+        _ => p.detail.as_str(),
+    };
+    let title = match p.status {
+        StatusCode::NOT_FOUND => "Page not found",
+        StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::SERVICE_UNAVAILABLE => "The service cannot store anything right now",
+        StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => "That was not done",
+        _ => "Something went wrong",
+    };
+    web.templates.error(p.status, title, advice)
+}
+
+/// Whether a change comes from our own page: browsers say so, and forged forms do not know the
+/// session's word.
+pub(super) fn is_ours(headers: &HeaderMap) -> bool {
+    let said = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    if let Some(site) = said("sec-fetch-site") {
+        return matches!(site, "same-origin" | "none");
+    }
+    match (said("origin"), said("host")) {
+        (Some(origin), Some(host)) => {
+            origin.split_once("://").is_some_and(|(_, o)| o.eq_ignore_ascii_case(host))
+        }
+        // Old browsers and plain clients send neither; the session's word still guards.
+        _ => true,
+    }
+}
+
+/// A signed-in change: the session, and a form that carries its word.
+pub(super) async fn change(
+    web: &Web,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<(Session, Frame, super::form::Form), Response> {
+    let (session, frame) = signed_in(web, headers).await?;
+    let bytes = super::request::bytes(web, body).await.map_err(IntoResponse::into_response)?;
+    let form = super::form::Form::parse(&bytes);
+    let word = crate::platform::crypt::same(form.get("_csrf").as_bytes(), frame.csrf.as_bytes());
+    if !word || !is_ours(headers) {
+        return Err(web.templates.error(
+            StatusCode::FORBIDDEN,
+            "This form is out of date",
+            "Go back, load the page again and repeat; nothing was changed.",
+        ));
+    }
+    Ok((session, frame, form))
+}

@@ -1,0 +1,158 @@
+//! The open notification page: one form, everything optional but a way to call back.
+
+use crate::auth::policy::Caller;
+use crate::domain::event::Route;
+use crate::domain::facts::{Detention, PlaceType};
+use crate::platform::crypt::random_token;
+use crate::service::{Idempotency, ServiceError};
+use crate::web::Web;
+use crate::web::form::Form;
+use crate::web::problem::Problem;
+use crate::web::request;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+struct Context<'a> {
+    area_name: &'a str,
+    area: &'a str,
+    call_back: &'a str,
+    typed: &'a BTreeMap<String, String>,
+    /// Message by field.
+    errors: BTreeMap<String, String>,
+    /// The same in page order for the summary: where the link goes, what it says.
+    summary: Vec<(String, String)>,
+    key: String,
+    places: &'static [&'static str],
+    detentions: &'static [&'static str],
+}
+
+pub(super) async fn show(State(web): State<Web>, RawQuery(query): RawQuery) -> Response {
+    let area = request::query(query.as_deref()).remove("area");
+    form(&web, area.as_deref(), &Form::default(), StatusCode::OK, &[])
+}
+
+fn form(
+    web: &Web,
+    area: Option<&str>,
+    typed: &Form,
+    status: StatusCode,
+    problems: &[(String, String)],
+) -> Response {
+    let directory = &web.service.directory;
+    let Some(area) = directory.area(area.filter(|a| !a.is_empty()).unwrap_or(directory.first())) else {
+        return web.templates.error(StatusCode::NOT_FOUND, "Page not found", "There is no such area here.");
+    };
+    // The same key comes back with every try at this form, so that a double press is one notice.
+    let kept = typed.get("_key");
+    let key = if kept.is_empty() { random_token().unwrap_or_default() } else { kept.to_owned() };
+    let context = Context {
+        area_name: &area.name,
+        area: &area.id,
+        call_back: &area.call_back,
+        typed: typed.typed(),
+        errors: problems.iter().cloned().collect(),
+        summary: problems.to_vec(),
+        key,
+        places: PlaceType::WORDS,
+        detentions: Detention::WORDS,
+    };
+    web.templates.page(status, "notify.html", context)
+}
+
+pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+    let bytes = match request::bytes(&web, body).await {
+        Ok(b) => b,
+        Err(p) => return too_much(&web, &p),
+    };
+    let typed = Form::parse(&bytes);
+    let area = typed.get("_area").to_owned();
+    let area = Some(area.as_str()).filter(|a| !a.is_empty());
+    if !super::is_ours(&headers) {
+        let said = [("_form".to_owned(), "Send this form from this page".to_owned())];
+        return form(&web, area, &typed, StatusCode::FORBIDDEN, &said);
+    }
+    let key = typed.get("_key").to_owned();
+    let idempotency = (!key.is_empty()).then(|| Idempotency {
+        key,
+        body: typed.nested().to_string().into_bytes(),
+    });
+    let mut value = typed.nested();
+    gestation_as_number(&mut value);
+    let caller = Caller::public();
+    match web.service.notify(&caller, area, value, Route::Page, idempotency).await {
+        Ok(answer) => {
+            let receipt: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+            received(&web, &receipt)
+        }
+        Err(ServiceError::Invalid(problems)) => {
+            let said: Vec<(String, String)> =
+                problems.into_iter().map(|p| (p.field, sentence(&p.message))).collect();
+            form(&web, area, &typed, StatusCode::UNPROCESSABLE_ENTITY, &said)
+        }
+        Err(ServiceError::KeyReused) => {
+            let said = [(
+                "_form".to_owned(),
+                "This form was sent before with other words. Load the page again to send a new one".to_owned(),
+            )];
+            form(&web, area, &typed, StatusCode::UNPROCESSABLE_ENTITY, &said)
+        }
+        Err(e) => {
+            let p = Problem::from(e);
+            let said = [("_form".to_owned(), sentence(&p.detail))];
+            form(&web, area, &typed, p.status, &said)
+        }
+    }
+}
+
+fn received(web: &Web, receipt: &Value) -> Response {
+    let area = receipt["area"].as_str().unwrap_or_default();
+    let known = web.service.directory.area(area);
+    let agencies: Vec<Value> = receipt["alerts"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|a| {
+            let agency = web.service.directory.agency(area, a["agency"].as_str().unwrap_or_default());
+            serde_json::json!({
+                "name": agency.map(|g| g.name.clone()),
+                "ring": agency.map(|g| g.ring.clone()),
+                "state": a["state"],
+            })
+        })
+        .collect();
+    let context = serde_json::json!({
+        "receipt": receipt,
+        "agencies": agencies,
+        "call_back": known.map(|a| a.call_back.clone()),
+        "area_name": known.map(|a| a.name.clone()),
+    });
+    web.templates.page(StatusCode::CREATED, "received.html", context)
+}
+
+fn too_much(web: &Web, p: &Problem) -> Response {
+    if p.status == StatusCode::PAYLOAD_TOO_LARGE {
+        let advice = "The form is too long to be sent. Go back, shorten the circumstances and send it again; what you typed is still there.";
+        return web.templates.error(p.status, "Too long", advice);
+    }
+    (p.status, p.detail.clone()).into_response()
+}
+
+/// A form has no numbers; what is not one is named like any other wrong field.
+fn gestation_as_number(value: &mut Value) {
+    if let Some(v) = value.pointer_mut("/child/gestation_weeks")
+        && let Some(n) = v.as_str().and_then(|s| s.trim().parse::<i64>().ok())
+    {
+        *v = n.into();
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut c = text.chars();
+    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
+}

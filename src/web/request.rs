@@ -1,0 +1,86 @@
+//! Reading requests: who calls, the body within its limits, JSON that is almost JSON.
+
+use super::Web;
+use super::problem::Problem;
+use crate::auth::policy::Caller;
+use crate::domain::intake::repair::repaired;
+use crate::service::{Idempotency, ServiceError};
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// The caller behind a bearer token.
+pub async fn bearer(web: &Web, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let token = value.and_then(|v| {
+        let (scheme, token) = v.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let Some(token) = token else { return Err(Problem::unauthorised()) };
+    let caller = web.tokens.caller(&web.service.store, token).await.map_err(ServiceError::from)?;
+    caller.ok_or_else(Problem::unauthorised)
+}
+
+/// The whole body, no longer than the limit and not slower than the patience.
+pub async fn bytes(web: &Web, body: Body) -> Result<Bytes, Problem> {
+    let limited = Limited::new(body, web.body_limit).collect();
+    match tokio::time::timeout(web.body_timeout, limited).await {
+        Ok(Ok(b)) => Ok(b.to_bytes()),
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            format!("the body is larger than {} KiB", web.body_limit / 1024),
+        )),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "body_broken",
+            "the body did not arrive whole",
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "too_slow",
+            "the body did not arrive in time",
+        )),
+    }
+}
+
+/// A JSON body.
+pub fn json(body: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_str(&repaired(body)).map_err(|e| {
+        // The position only: the parser's words may repeat the text.
+        let why = match e.classify() {
+            serde_json::error::Category::Eof => "it ends too early",
+            _ if e.to_string().starts_with("recursion limit") => "it is nested too deeply",
+            _ => "it is not valid JSON",
+        };
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "not_json",
+            format!("the body cannot be read: {why} (line {}, column {})", e.line(), e.column()),
+        )
+    })
+}
+
+/// The `Idempotency-Key` of a request, if it has one.
+pub fn idempotency(headers: &HeaderMap, body: &[u8]) -> Result<Option<Idempotency>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().unwrap_or("").trim();
+    if key.is_empty() || key.len() > 255 {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "idempotency_key",
+            "Idempotency-Key must be 1 to 255 plain characters",
+        ));
+    }
+    Ok(Some(Idempotency { key: key.to_owned(), body: body.to_vec() }))
+}
+
+/// Query parameters; of several of one name, the last.
+pub fn query(raw: Option<&str>) -> HashMap<String, String> {
+    form_urlencoded::parse(raw.unwrap_or("").as_bytes())
+        .map(|(k, v)| (k.into_owned(), v.into_owned()))
+        .collect()
+}

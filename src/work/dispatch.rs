@@ -1,0 +1,330 @@
+//! The dispatcher: takes messages the moment they are committed, and those that are due; sends
+//! each over its channel; records every attempt. Woken by commits, and by a second's tick as the
+//! safety net, so that the rare path is the usual one.
+
+use super::lanes::Lanes;
+use crate::alerts::{Channels, Message};
+use crate::domain::alert::{AlertState, Channel};
+use crate::domain::delivery::{Outcome, wait};
+use crate::platform::clock::SharedClock;
+use crate::platform::failpoint::{Point, reach};
+use crate::platform::metrics::{Metrics, Sent};
+use crate::service::{Hand, Lease};
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, DeliveryResult};
+use crate::store::{Job, Store};
+use chrono::{DateTime, Duration, Utc};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration as StdDuration, Instant};
+use tokio::sync::{mpsc, watch};
+
+/// Messages taken over in memory at most; beyond, they wait in the database.
+const ROOM: usize = 20_000;
+
+/// How the dispatcher is set.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub in_flight: usize,
+    pub in_flight_per_target: usize,
+    pub lease: Duration,
+    pub give_up: Duration,
+    /// Longest a send may take: a job whose lease ends sooner is left to its next owner.
+    pub send_timeout: Duration,
+}
+
+/// What [`Dispatcher::run`] needs.
+pub struct Dispatcher {
+    pub store: Store,
+    pub channels: Arc<Channels>,
+    pub clock: SharedClock,
+    pub metrics: Arc<Metrics>,
+    pub settings: Settings,
+}
+
+/// The service's way to the dispatcher.
+pub struct Handle {
+    tx: mpsc::UnboundedSender<Vec<Held>>,
+    held: Arc<AtomicUsize>,
+    open: AtomicBool,
+    token: i64,
+    lease: Duration,
+}
+
+/// A job with the moment its lease ends on the monotonic clock: a clock set back must not make two
+/// owners of one job.
+struct Held {
+    job: Job,
+    until: Instant,
+}
+
+impl Handle {
+    /// A handle and what the dispatcher receives from it.
+    #[must_use]
+    pub fn new(lease: Duration) -> (Arc<Self>, Inbox) {
+        let (tx, rx) = mpsc::unbounded_channel();
+        let held = Arc::new(AtomicUsize::new(0));
+        let token = random_token();
+        let handle =
+            Self { tx, held: held.clone(), open: AtomicBool::new(true), token, lease };
+        (Arc::new(handle), Inbox { rx, held })
+    }
+
+    /// From now on commits leave their messages in the database.
+    pub fn close(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+}
+
+/// The dispatcher's end of a [`Handle`].
+pub struct Inbox {
+    rx: mpsc::UnboundedReceiver<Vec<Held>>,
+    held: Arc<AtomicUsize>,
+}
+
+impl Hand for Handle {
+    fn lease(&self, now: DateTime<Utc>) -> Option<Lease> {
+        let room = self.held.load(Ordering::Relaxed) < ROOM && self.open.load(Ordering::SeqCst);
+        room.then(|| Lease { token: self.token, until: now + self.lease })
+    }
+
+    fn take(&self, jobs: Vec<Job>) {
+        self.held.fetch_add(jobs.len(), Ordering::Relaxed);
+        // Shorter than what the database says, by the time the commit may have taken.
+        let until = Instant::now() + std_of(self.lease - Duration::seconds(2));
+        let held = jobs.into_iter().map(|job| Held { job, until }).collect();
+        // A closed dispatcher means shutdown: the lease runs out and another worker takes them.
+        let _ = self.tx.send(held);
+    }
+}
+
+enum Event {
+    Sent { lane: String, went: bool },
+    Claimed { lane: String, asked: usize, jobs: Vec<Job> },
+    Due(Vec<String>),
+}
+
+fn std_of(d: Duration) -> StdDuration {
+    d.to_std().unwrap_or(StdDuration::ZERO)
+}
+
+fn random_token() -> i64 {
+    let bytes = uuid::Uuid::new_v4();
+    let (high, _) = bytes.as_u64_pair();
+    // Never zero, which means "nobody".
+    i64::from_be_bytes(high.to_be_bytes()) | 1
+}
+
+impl Dispatcher {
+    /// Runs until `stop` turns true; then finishes what is in hand, for at most ten seconds.
+    pub async fn run(self, mut inbox: Inbox, mut stop: watch::Receiver<bool>) {
+        let me = Arc::new(self);
+        let (events, mut happened) = mpsc::unbounded_channel();
+        let mut lanes = Lanes::new(me.settings.in_flight, me.settings.in_flight_per_target);
+        let mut ends = std::collections::HashMap::new();
+        let mut tick = tokio::time::interval(StdDuration::from_secs(1));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut deadline: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                Some(batch) = inbox.rx.recv() => {
+                    for h in batch {
+                        ends.insert(h.job.id, h.until);
+                        lanes.push([h.job]);
+                    }
+                }
+                Some(event) = happened.recv() => match event {
+                    Event::Sent { lane, went } => lanes.done(&lane, went),
+                    Event::Claimed { lane, asked, jobs } => {
+                        let until = Instant::now() + std_of(me.settings.lease - Duration::seconds(2));
+                        ends.extend(jobs.iter().map(|j| (j.id, until)));
+                        lanes.claimed(&lane, asked, jobs);
+                    }
+                    Event::Due(due) => due.iter().for_each(|l| lanes.mark_backlog(l)),
+                },
+                _ = tick.tick() => if deadline.is_none() { me.look(&events) },
+                _ = stop.changed(), if deadline.is_none() => {
+                    deadline = Some(Instant::now() + StdDuration::from_secs(10));
+                }
+            }
+            while let Some(job) = lanes.next() {
+                let until = ends.remove(&job.id).unwrap_or_else(Instant::now);
+                me.start(job, until, &events);
+            }
+            if deadline.is_none() {
+                for (lane, most) in lanes.claims() {
+                    me.claim(lane, most, &events);
+                }
+            }
+            inbox.held.store(lanes.held(), Ordering::Relaxed);
+            if deadline.is_some_and(|d| lanes.held() == 0 || Instant::now() > d) {
+                return;
+            }
+        }
+    }
+
+    /// Once a second: take back what others left, and see which lanes have anything due.
+    fn look(self: &Arc<Self>, events: &mpsc::UnboundedSender<Event>) {
+        let (me, events) = (self.clone(), events.clone());
+        tokio::spawn(async move {
+            let now = me.clock.now();
+            match me.store.reap(now).await {
+                Ok(0) => {}
+                Ok(n) => tracing::info!(messages = n, "took over messages whose worker did not report"),
+                Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
+            }
+            match me.store.lanes_due(now).await {
+                Ok(due) if !due.is_empty() => drop(events.send(Event::Due(due))),
+                Ok(_) => {}
+                Err(e) => tracing::warn!(error = %e, "cannot look for due messages"),
+            }
+        });
+    }
+
+    fn claim(self: &Arc<Self>, lane: String, asked: usize, events: &mpsc::UnboundedSender<Event>) {
+        let (me, events) = (self.clone(), events.clone());
+        tokio::spawn(async move {
+            let now = me.clock.now();
+            let most = i64::try_from(asked).unwrap_or(i64::MAX);
+            let until = now + me.settings.lease;
+            let token = random_token();
+            let jobs = match me.store.claim(lane.clone(), most, now, until, token).await {
+                Ok(jobs) => jobs,
+                Err(e) => {
+                    tracing::warn!(error = %e, "cannot take due messages");
+                    Vec::new()
+                }
+            };
+            let _ = events.send(Event::Claimed { lane, asked, jobs });
+        });
+    }
+
+    fn start(self: &Arc<Self>, job: Job, until: Instant, events: &mpsc::UnboundedSender<Event>) {
+        let (me, events) = (self.clone(), events.clone());
+        tokio::spawn(async move {
+            let lane = job.lane.clone();
+            let went = me.send(job, until).await;
+            let _ = events.send(Event::Sent { lane, went });
+        });
+    }
+
+    /// One attempt, recorded. Whether the receiver took it.
+    async fn send(&self, job: Job, until: Instant) -> bool {
+        // Not enough lease left to send and record: whoever takes it next does it whole.
+        if Instant::now() + std_of(self.settings.send_timeout) > until {
+            return false;
+        }
+        let started = Instant::now();
+        let now = self.clock.now();
+        reach(Point::BeforeSend);
+        if job.attempts == 0 {
+            let waited = (now - job.created_at).num_microseconds().unwrap_or(0);
+            #[allow(clippy::cast_precision_loss)] // microseconds of a wait
+            self.metrics.first_attempt.observe(waited as f64 / 1e6);
+        }
+        // A message that breaks the renderer must not take the dispatcher with it.
+        let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind().await;
+        let outcome = attempt
+            .unwrap_or(Outcome::Refused { code: None, why: "this message cannot be sent as it is" });
+        reach(Point::AfterSend);
+        let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let went = matches!(outcome, Outcome::Accepted { .. });
+        let set = self.recorded(&job, &outcome, now, took);
+        reach(Point::BeforeRecord);
+        self.record(set, until).await;
+        went
+    }
+
+    async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Outcome {
+        let broken = Outcome::Refused { code: None, why: "this message cannot be read" };
+        let (Some(channel), Ok(notice)) =
+            (Channel::parse(&job.channel), serde_json::from_str(&job.notice))
+        else {
+            return broken;
+        };
+        let message = Message {
+            id: job.id,
+            alert_id: job.alert_id,
+            lane: job.lane.clone(),
+            channel,
+            address: job.address.clone(),
+            notice,
+        };
+        self.channels.send(&message, now).await
+    }
+
+    /// The rows that an attempt leaves behind.
+    fn recorded(&self, job: &Job, outcome: &Outcome, at: DateTime<Utc>, took_ms: i64) -> ChangeSet {
+        let n = job.attempts + 1;
+        let tried_for = at - job.created_at;
+        let jitter = f64::from(job.id.as_fields().0 ^ u32::try_from(n).unwrap_or(0)) / f64::from(u32::MAX);
+        let (state, next_at, word, code) = match outcome {
+            Outcome::Accepted { code } => ("done", at, "accepted", *code),
+            Outcome::Retry { code, why, .. } if tried_for > self.settings.give_up => {
+                ("dead", at, *why, *code)
+            }
+            Outcome::Retry { code, why, after } => ("due", at + wait(n, jitter, *after), *why, *code),
+            Outcome::Refused { code, why } => ("dead", at, *why, *code),
+        };
+        let alert = if state == "done" { AlertState::Accepted } else { AlertState::Sending };
+        self.count(&job.channel, state);
+        if state == "dead" {
+            tracing::error!(delivery = %job.id, alert = %job.alert_id, lane = job.lane, reason = word, "a message was given up: somebody must ring");
+        } else if state == "due" {
+            tracing::warn!(delivery = %job.id, lane = job.lane, attempt = n, reason = word, "a message did not go through; it will be tried again");
+        }
+        ChangeSet {
+            attempts: vec![AttemptRow {
+                delivery_id: job.id,
+                alert_id: job.alert_id,
+                n,
+                at,
+                outcome: word.to_owned(),
+                code: code.map(i64::from),
+                took_ms,
+                state: alert.word().to_owned(),
+            }],
+            results: vec![DeliveryResult {
+                id: job.id,
+                lease_token: job.lease_token,
+                state,
+                next_at,
+                attempts: n,
+                outcome: word.to_owned(),
+            }],
+            alert_changes: vec![AlertChange {
+                id: job.alert_id,
+                state: alert.word(),
+                rank: alert.rank(),
+            }],
+            maybe_failed: if state == "dead" { vec![job.alert_id] } else { Vec::new() },
+            ..ChangeSet::default()
+        }
+    }
+
+    fn count(&self, channel: &str, state: &str) {
+        let channel = Channel::parse(channel).map_or("unknown", Channel::word);
+        let outcome = match state {
+            "done" => "accepted",
+            "dead" => "given_up",
+            _ => "to_be_retried",
+        };
+        self.metrics.attempts.get_or_create(&Sent { channel, outcome }).inc();
+    }
+
+    /// Records an attempt; while the database is away, as long as the lease lasts. After that the
+    /// message goes out again under the same id, which receivers know how to drop.
+    async fn record(&self, set: ChangeSet, until: Instant) {
+        loop {
+            match self.store.commit(set.clone()).await {
+                Ok(()) => return,
+                Err(e) if Instant::now() > until => {
+                    tracing::error!(error = %e, "an attempt could not be recorded; it will be repeated");
+                    return;
+                }
+                Err(_) => tokio::time::sleep(StdDuration::from_millis(200)).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Who is sent to next. One lane per receiver, each with its own cap, so that a dead receiver can
+//! hold up nobody but itself. Plain data: no clock, no IO.
+
+use crate::store::Job;
+use std::collections::{HashMap, VecDeque};
+
+/// The lanes of this process.
+pub struct Lanes {
+    lanes: HashMap<String, Lane>,
+    /// Turn order, so that no lane with a full queue starves the others.
+    order: VecDeque<String>,
+    in_flight: usize,
+    most: usize,
+    most_per_lane: usize,
+}
+
+struct Lane {
+    queue: VecDeque<Job>,
+    in_flight: usize,
+    /// Due rows wait in the database.
+    backlog: bool,
+    claiming: bool,
+    claim_size: usize,
+}
+
+/// Rows taken at once at most.
+const LARGEST_CLAIM: usize = 512;
+
+impl Lanes {
+    #[must_use]
+    pub fn new(most: usize, most_per_lane: usize) -> Self {
+        Self {
+            lanes: HashMap::new(),
+            order: VecDeque::new(),
+            in_flight: 0,
+            most,
+            most_per_lane,
+        }
+    }
+
+    fn lane(&mut self, name: &str) -> &mut Lane {
+        if !self.lanes.contains_key(name) {
+            self.order.push_back(name.to_owned());
+            self.lanes.insert(
+                name.to_owned(),
+                Lane {
+                    queue: VecDeque::new(),
+                    in_flight: 0,
+                    backlog: false,
+                    claiming: false,
+                    claim_size: self.most_per_lane,
+                },
+            );
+        }
+        // Inserted just above if it was missing.
+        #[allow(clippy::expect_used)]
+        self.lanes.get_mut(name).expect("lane")
+    }
+
+    /// Messages to send, in order.
+    pub fn push(&mut self, jobs: impl IntoIterator<Item = Job>) {
+        for j in jobs {
+            let name = j.lane.clone();
+            self.lane(&name).queue.push_back(j);
+        }
+    }
+
+    /// The database has due messages for this lane.
+    pub fn mark_backlog(&mut self, name: &str) {
+        self.lane(name).backlog = true;
+    }
+
+    /// The next message that may go out, if any lane has one and room for it.
+    pub fn next(&mut self) -> Option<Job> {
+        if self.in_flight >= self.most {
+            return None;
+        }
+        for _ in 0..self.order.len() {
+            let name = self.order.pop_front()?;
+            self.order.push_back(name.clone());
+            let most = self.most_per_lane;
+            let lane = self.lane(&name);
+            if lane.in_flight < most
+                && let Some(job) = lane.queue.pop_front()
+            {
+                lane.in_flight += 1;
+                self.in_flight += 1;
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// A message of this lane is no longer on its way. `went` tells whether the receiver is well:
+    /// then more may be claimed at once.
+    pub fn done(&mut self, name: &str, went: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let smallest = self.most_per_lane;
+        let lane = self.lane(name);
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        if !went {
+            lane.claim_size = smallest;
+        }
+    }
+
+    /// Lanes whose queue runs low while the database has more: which, and how many to take.
+    pub fn claims(&mut self) -> Vec<(String, usize)> {
+        let mut out = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            if lane.backlog && !lane.claiming && lane.queue.len() < lane.claim_size / 2 {
+                lane.claiming = true;
+                out.push((name.clone(), lane.claim_size));
+            }
+        }
+        out
+    }
+
+    /// The outcome of a claim.
+    pub fn claimed(&mut self, name: &str, asked: usize, jobs: Vec<Job>) {
+        let lane = self.lane(name);
+        lane.claiming = false;
+        lane.backlog = jobs.len() == asked;
+        if lane.backlog {
+            lane.claim_size = (lane.claim_size * 2).min(LARGEST_CLAIM);
+        }
+        lane.queue.extend(jobs);
+    }
+
+    /// Messages in hand: waiting and on their way.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.in_flight + self.lanes.values().map(|l| l.queue.len()).sum::<usize>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::Utc;
+    use uuid::Uuid;
+
+    fn job(lane: &str) -> Job {
+        Job {
+            id: Uuid::new_v4(),
+            alert_id: Uuid::new_v4(),
+            lane: lane.to_owned(),
+            channel: "webhook".to_owned(),
+            address: String::new(),
+            attempts: 0,
+            created_at: Utc::now(),
+            notice: String::new(),
+            lease_token: 1,
+        }
+    }
+
+    #[test]
+    fn a_dead_lane_holds_up_nobody() {
+        let mut lanes = Lanes::new(8, 2);
+        lanes.push((0..100).map(|_| job("dead")));
+        lanes.push((0..3).map(|_| job("well")));
+        let out: Vec<String> = std::iter::from_fn(|| lanes.next()).map(|j| j.lane).collect();
+        assert_eq!(out.iter().filter(|l| *l == "dead").count(), 2);
+        assert_eq!(out.iter().filter(|l| *l == "well").count(), 2);
+        lanes.done("well", true);
+        assert_eq!(lanes.next().map(|j| j.lane).as_deref(), Some("well"));
+        assert!(lanes.next().is_none());
+    }
+
+    #[test]
+    fn claims_grow_while_a_lane_keeps_up_and_shrink_when_it_does_not() {
+        let mut lanes = Lanes::new(64, 16);
+        lanes.mark_backlog("a");
+        assert_eq!(lanes.claims(), [("a".to_owned(), 16)]);
+        assert!(lanes.claims().is_empty(), "one claim at a time");
+        lanes.claimed("a", 16, (0..16).map(|_| job("a")).collect());
+        while lanes.next().is_some() {}
+        assert_eq!(lanes.claims(), [("a".to_owned(), 32)]);
+        lanes.claimed("a", 32, Vec::new());
+        assert!(lanes.claims().is_empty(), "the backlog is gone");
+        lanes.done("a", false);
+        lanes.mark_backlog("a");
+        assert_eq!(lanes.claims(), [("a".to_owned(), 16)]);
+    }
+}

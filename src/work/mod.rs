@@ -1,0 +1,8 @@
+//! Loops that run beside the service: sending what is owed, sealing the journal, watching figures.
+
+mod dispatch;
+mod lanes;
+mod upkeep;
+
+pub use dispatch::{Dispatcher, Handle, Settings};
+pub use upkeep::{seal_once, upkeep};

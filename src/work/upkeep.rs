@@ -1,0 +1,74 @@
+//! Sealing the journal and keeping the figures that operators watch.
+
+use crate::platform::clock::SharedClock;
+use crate::platform::crypt::hex;
+use crate::platform::metrics::Metrics;
+use crate::store::{Store, StoreError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Seals what is new, and writes each seal to the anchor file if there is one.
+///
+/// # Errors
+/// The database failed; a failing anchor is logged and does not stop sealing.
+pub async fn seal_once(
+    store: &Store,
+    clock: &SharedClock,
+    anchor: Option<&Path>,
+) -> Result<(), StoreError> {
+    while let Some(seal) = store.seal(clock.now()).await? {
+        tracing::debug!(seal = seal.n, heads = seal.heads, "journal sealed");
+        if let Some(path) = anchor {
+            let line = format!("{} {} {}\n", seal.n, hex(&seal.root), seal.at.to_rfc3339());
+            if let Err(e) = append(path, &line) {
+                tracing::error!(error = %e, "the anchor file cannot be written");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn append(path: &Path, line: &str) -> std::io::Result<()> {
+    let mut f = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    f.write_all(line.as_bytes())?;
+    f.sync_data()
+}
+
+/// Runs until `stop` turns true.
+pub async fn upkeep(
+    store: Store,
+    clock: SharedClock,
+    metrics: Arc<Metrics>,
+    every: Duration,
+    anchor: Option<PathBuf>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut seal = tokio::time::interval(every.max(Duration::from_secs(1)));
+    let mut figures = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            _ = seal.tick() => {
+                if let Err(e) = seal_once(&store, &clock, anchor.as_deref()).await {
+                    tracing::warn!(error = %e, "the journal could not be sealed");
+                }
+            }
+            _ = figures.tick() => match store.outbox_figures().await {
+                Ok(f) => {
+                    let oldest = f.oldest_unacknowledged.map_or(0, |t| (clock.now() - t).num_minutes());
+                    metrics.queue.set(f.waiting);
+                    metrics.dead_letters.set(f.dead);
+                    metrics.open_alerts.set(f.open_alerts);
+                    metrics.oldest_unacknowledged_minutes.set(oldest);
+                }
+                Err(e) => tracing::warn!(error = %e, "the figures could not be read"),
+            },
+            _ = stop.changed() => {
+                let _ = seal_once(&store, &clock, anchor.as_deref()).await;
+                return;
+            }
+        }
+    }
+}
