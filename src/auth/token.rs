@@ -2,6 +2,7 @@
 //! request; a revoked token is refused everywhere within that time.
 
 use super::policy::{Caller, TokenScope, Who};
+use crate::platform::fresh;
 use crate::platform::crypt::{CryptError, random_token, sha256};
 use crate::store::{Store, StoreError, TokenRow};
 use chrono::{DateTime, Utc};
@@ -80,7 +81,7 @@ pub async fn issue(
     let (token, digest) = make()?;
     let scopes: Vec<&str> = scopes.iter().map(|s| s.word()).collect();
     let row = TokenRow {
-        id: Uuid::new_v4(),
+        id: fresh::id(),
         name: name.to_owned(),
         scopes: scopes.join(" "),
         area: area.to_owned(),

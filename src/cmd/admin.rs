@@ -8,6 +8,7 @@ use crate::auth::session::fold_email;
 use crate::auth::token;
 use crate::config::Config;
 use crate::platform::crypt::Key;
+use crate::platform::fresh;
 use crate::store::{UserRow, backup};
 use std::io::Read;
 use std::path::Path;
@@ -45,7 +46,7 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
         }
     };
     let row = UserRow {
-        id: Uuid::new_v4(),
+        id: fresh::id(),
         email: fold_email(&email),
         name,
         role: role.word().to_owned(),
@@ -104,9 +105,17 @@ pub(super) async fn restore(config: &Config, file: &Path) -> Result<u8, Failure>
     Ok(0)
 }
 
-pub(super) async fn resume(config: &Config) -> Result<u8, Failure> {
+/// Turns sending on or off for the next start.
+pub(super) async fn sending(config: &Config, value: &'static str) -> Result<u8, Failure> {
     let parts = app::parts(config, directory_of(config)?).await?;
-    parts.store.set_setting(backup::SENDING, "on").await?;
-    println!("Sending is on again from the next start of `cdr serve`.");
+    parts.store.set_setting(backup::SENDING, value).await?;
+    println!("Sending is {value} from the next start of `cdr serve`.");
+    Ok(0)
+}
+
+pub(super) async fn outbox(config: &Config) -> Result<u8, Failure> {
+    let parts = app::parts(config, directory_of(config)?).await?;
+    let f = parts.store.outbox_figures().await?;
+    println!("{} messages wait, {} were given up, {} alerts wait for a person", f.waiting, f.dead, f.open_alerts);
     Ok(0)
 }

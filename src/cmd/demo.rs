@@ -9,6 +9,7 @@ use crate::auth::policy::{Role, TokenScope};
 use crate::auth::token;
 use crate::config::area::{self, Directory};
 use crate::config::{self, Config, MailTls};
+use crate::platform::fresh;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{Key, random_token};
 use crate::platform::telemetry::{self, Shape};
@@ -159,7 +160,7 @@ async fn credentials(
     for (email, name, role, agency) in PEOPLE {
         let secret = random_token()?[..16].to_owned();
         let row = UserRow {
-            id: Uuid::new_v4(),
+            id: fresh::id(),
             email: (*email).to_owned(),
             name: (*name).to_owned(),
             role: role.word().to_owned(),

@@ -12,6 +12,7 @@ use crate::app::{self, StartError};
 use crate::config::{self, Config, ConfigError};
 use crate::platform::clock::SystemClock;
 use crate::platform::telemetry;
+use crate::store::backup;
 use chrono::NaiveDate;
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
@@ -83,8 +84,12 @@ enum Command {
     },
     /// Put a backup where the (empty) configured database is; it stays mute until `cdr resume`
     Restore { file: PathBuf },
-    /// Let a restored copy send messages again
+    /// Stop sending from the next start on: what is accepted waits
+    Hold,
+    /// Let a restored or held copy send messages again
     Resume,
+    /// Show how many messages wait and how many were given up
+    Outbox,
     /// Make realistic synthetic cases, the same for the same seed
     Seed {
         #[arg(long, default_value_t = 40)]
@@ -215,7 +220,9 @@ async fn configured(command: Command, config: Config) -> Result<u8, Failure> {
         Command::Keys { .. } => admin::rewrap(&config).await,
         Command::Backup { out } => admin::backup(&config, &out).await,
         Command::Restore { file } => admin::restore(&config, &file).await,
-        Command::Resume => admin::resume(&config).await,
+        Command::Hold => admin::sending(&config, backup::HELD).await,
+        Command::Resume => admin::sending(&config, "on").await,
+        Command::Outbox => admin::outbox(&config).await,
         Command::Seed { cases, seed } => seed::command(&config, cases, seed).await,
         Command::Demo { .. } => Ok(0), // handled in `run`
     }

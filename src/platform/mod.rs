@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod crypt;
 pub mod failpoint;
+pub mod fresh;
 pub mod metrics;
 pub mod outgoing;
 pub mod telemetry;

@@ -8,6 +8,7 @@ use crate::domain::facts::EventKind;
 use crate::domain::jar::{self, Decision};
 use crate::domain::scope;
 use crate::export::ncmd::{self, CsvWriter, FORM, JsonWriter, Source};
+use crate::platform::fresh;
 use crate::platform::crypt::{Hasher, hex};
 use crate::store::ExportRow;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -114,7 +115,7 @@ impl Service {
         out: mpsc::Sender<Piece>,
     ) -> Result<Value, ExportError> {
         let area = self.export_area(caller, e.area.as_deref())?;
-        let id = Uuid::new_v4();
+        let id = fresh::id();
         let now = self.now();
         let supersedes = self
             .store

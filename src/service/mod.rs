@@ -23,6 +23,7 @@ use crate::config::area::Directory;
 use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::case::Context;
+use crate::platform::fresh;
 use crate::platform::clock::SharedClock;
 use crate::platform::metrics::Metrics;
 use crate::store::Store;
@@ -63,7 +64,7 @@ impl Service {
             |kind: AlertKind| -> Vec<Recipient> { self.directory.recipients(area, kind, now) };
         let extra = known.map_or(&[][..], |a| &a.extra_triggers);
         f(&mut Context {
-            new_id: &mut Uuid::new_v4,
+            new_id: &mut fresh::id,
             recipients: &recipients,
             desk: &desk,
             extra,

@@ -1,6 +1,7 @@
 //! From planned alerts to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
+use crate::platform::fresh;
 use crate::domain::alert::AlertKind;
 use crate::domain::case::CaseState;
 use crate::store::Job;
@@ -47,7 +48,7 @@ impl Service {
             let notice = set.alerts.iter().find(|r| r.id == id.0).map(|r| r.notice.clone());
             for c in &alert.contacts {
                 let row = DeliveryRow {
-                    id: Uuid::new_v4(),
+                    id: fresh::id(),
                     alert_id: id.0,
                     lane: c.id.clone(),
                     channel: c.channel.word(),

@@ -8,6 +8,7 @@ use crate::domain::case::{self, Refusal};
 use crate::domain::civil_time;
 use crate::domain::id::{PanelId, Reference};
 use crate::domain::ready::Blocker;
+use crate::platform::fresh;
 use crate::platform::crypt::Key;
 use crate::store::changes::{ChangeSet, PanelRow};
 use chrono::NaiveDate;
@@ -57,7 +58,7 @@ impl Service {
             return Err(invalid("held_on", "required", "give the day of the meeting, like 2026-12-01"));
         };
         let panel = PanelRow {
-            id: Uuid::new_v4(),
+            id: fresh::id(),
             area,
             name: name.trim().to_owned(),
             held_on,

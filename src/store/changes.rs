@@ -27,6 +27,15 @@ pub struct ChangeSet {
     pub unlisted: Vec<(Uuid, Uuid)>,
 }
 
+impl ChangeSet {
+    /// About how many rows it writes.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.entries.len() + self.cases.len() + self.lookups.len() + self.alerts.len()
+            + self.deliveries.len() + self.attempts.len() * 3 + self.audit.len() + 2
+    }
+}
+
 /// The first entries of a stream.
 #[derive(Clone, Debug)]
 pub struct NewStream {

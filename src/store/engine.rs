@@ -125,7 +125,9 @@ impl Target {
     pub async fn connect(&self) -> Result<Conn, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(o) => {
-                let mut c = SqliteConnection::connect_with(o).await?;
+                // The writer checkpoints by itself, after its replies (see `Worker::checkpoint`).
+                let o = o.clone().pragma("wal_autocheckpoint", "0").pragma("cache_size", "-32768");
+                let mut c = SqliteConnection::connect_with(&o).await?;
                 let version: String =
                     sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut c).await?;
                 refuse_old(&version)?;

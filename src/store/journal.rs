@@ -7,6 +7,7 @@ use super::{Store, StoreError, project};
 use crate::domain::case::{CaseState, apply};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::id::{CaseId, Reference};
+use crate::platform::fresh;
 use crate::platform::crypt::{Key, sha256};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -78,7 +79,7 @@ impl Store {
     /// # Errors
     /// No randomness.
     pub fn new_case(&self) -> Result<New, StoreError> {
-        let id = CaseId(Uuid::new_v4());
+        let id = CaseId(fresh::id());
         let key = Key::random()?;
         let (key_name, wrapped_key) = self.inner.keyring.wrap(&case_aad(id.0), &key)?;
         Ok(New { id, key, key_name, wrapped_key })

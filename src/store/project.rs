@@ -81,7 +81,6 @@ impl Store {
         };
         add("nhs_number", c.nhs_number.as_ref());
         add("name", c.family_name.as_ref());
-        add("name", c.given_names.as_ref());
         for name in &c.also_known_as {
             add("name", Some(name));
         }

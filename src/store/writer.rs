@@ -58,7 +58,7 @@ impl Writer {
                 target: target.clone(),
                 conn: Some(conn),
                 metrics: metrics.clone(),
-                commits_since_checkpoint: 0,
+                rows_since_checkpoint: 0,
             };
             tokio::spawn(worker.run(rx.clone()));
         }
@@ -89,32 +89,38 @@ struct Worker {
     target: Target,
     conn: Option<Conn>,
     metrics: Arc<Metrics>,
-    commits_since_checkpoint: u32,
+    rows_since_checkpoint: usize,
 }
 
 impl Worker {
     async fn run(mut self, rx: Arc<Mutex<mpsc::Receiver<Write>>>) {
         loop {
             let mut waiting = Vec::new();
-            let mut last;
+            let mut task = None;
             {
                 let mut rx = rx.lock().await;
-                last = rx.recv().await;
-                if last.is_none() {
-                    return;
-                }
-                while let Some(Write::Commit(set, reply)) = last.take() {
-                    waiting.push((*set, reply));
+                let Some(mut next) = rx.recv().await else { return };
+                loop {
+                    match next {
+                        Write::Commit(set, reply) => waiting.push((*set, reply)),
+                        Write::Task(t, reply) => {
+                            task = Some((t, reply));
+                            break;
+                        }
+                    }
                     if waiting.len() >= MOST {
                         break;
                     }
-                    last = rx.try_recv().ok();
+                    match rx.try_recv() {
+                        Ok(more) => next = more,
+                        Err(_) => break,
+                    }
                 }
             }
             if !waiting.is_empty() {
                 self.commit_all(waiting).await;
             }
-            if let Some(Write::Task(task, reply)) = last {
+            if let Some((task, reply)) = task {
                 let _ = reply.send(self.run_task(task).await);
             }
             self.checkpoint().await;
@@ -130,6 +136,7 @@ impl Worker {
         #[allow(clippy::cast_precision_loss)] // at most 256
         self.metrics.commit_size.observe(waiting.len() as f64);
         let (sets, replies): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
+        self.rows_since_checkpoint += sets.iter().map(ChangeSet::rows).sum::<usize>();
         match self.try_commit(&sets).await {
             Ok(()) => {
                 for r in replies {
@@ -168,6 +175,8 @@ impl Worker {
     }
 
     async fn run_task(&mut self, task: Task) -> Result<(), CommitError> {
+        // Claims and the like touch up to some hundred rows.
+        self.rows_since_checkpoint += 100;
         let conn = self.connected().await?;
         let done = async {
             conn.begin().await?;
@@ -216,12 +225,11 @@ impl Worker {
     /// Moves the write-ahead log into the database in small steps from the writer itself, never
     /// from a second connection, and never as one long pause.
     async fn checkpoint(&mut self) {
-        const EVERY: u32 = 64;
-        self.commits_since_checkpoint += 1;
-        if self.commits_since_checkpoint < EVERY {
+        const EVERY: usize = 8_000;
+        if self.rows_since_checkpoint < EVERY {
             return;
         }
-        self.commits_since_checkpoint = 0;
+        self.rows_since_checkpoint = 0;
         if let Some(Conn::Sqlite(c)) = &mut self.conn {
             let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(c).await;
             if let Err(e) = done {

@@ -1,0 +1,343 @@
+//! The load bench: what the README's figures come from.
+//!
+//!     cargo bench --bench load                          # SQLite
+//!     tests/with-postgres cargo bench --bench load      # PostgreSQL too
+//!     cargo bench --bench load -- w1 year               # some parts only
+//!
+//! Parts: w1 w2 w3 w4 start year growth. The program under test is the real one, in its own
+//! process; load generator and receivers run beside it on the same machine, so ratios within one
+//! run say more than absolute figures.
+
+mod support;
+
+use child_death_review::cmd::synth;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use support::{AGENCIES, Client, Program, Sink, memory, percentile};
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let has = |p: &str| wanted.is_empty() || wanted.iter().any(|w| w == p);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut engines: Vec<(&str, Option<String>)> = vec![("sqlite", None)];
+        if let Ok(admin) = std::env::var("CDR_TEST_POSTGRES") {
+            engines.push(("postgres", Some(admin)));
+        }
+        for (name, admin) in engines {
+            if let Ok(only) = std::env::var("CDR_BENCH_ENGINE")
+                && only != name
+            {
+                continue;
+            }
+            println!("== {name}");
+            let sink = Sink::start().await;
+            let fresh = |every_death| Program::new(admin.as_deref().map(database), &sink, every_death);
+            if has("w1") {
+                w1(&mut fresh(false), &sink, admin.as_deref()).await;
+            }
+            if has("w2") {
+                w2(&mut fresh(false), &sink).await;
+            }
+            if has("w3") {
+                w3(&mut fresh(false), &sink).await;
+            }
+            if has("w4") || has("start") {
+                w4(&mut fresh(false), &sink).await;
+            }
+            if has("year") {
+                year(&mut fresh(true), &sink).await;
+            }
+            if has("growth") {
+                growth(&mut fresh(false), &sink).await;
+            }
+        }
+    });
+}
+
+/// A new database on the server that `admin` names.
+fn database(admin: &str) -> String {
+    static N: AtomicU64 = AtomicU64::new(0);
+    let name = format!("bench_{}_{}", std::process::id(), N.fetch_add(1, Ordering::Relaxed));
+    let made = std::process::Command::new("psql")
+        .args([admin, "-qc", &format!("CREATE DATABASE {name}")])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    admin.replacen("/postgres?", &format!("/{name}?"), 1)
+}
+
+/// A notification of about 2 kB that triggers a response.
+fn triggering(n: u64) -> Vec<u8> {
+    let mut s = synth::notification(9, n, chrono::Utc::now().date_naive(), 300);
+    s.body["jar_answers"]["sudden_no_apparent_cause"] = "yes".into();
+    let mut text = s.body.to_string();
+    if text.len() < 2000 {
+        let more = "x".repeat(2000 - text.len());
+        s.body["death"]["circumstances"] =
+            format!("{} {more}", s.body["death"]["circumstances"].as_str().unwrap()).into();
+        text = s.body.to_string();
+    }
+    text.into_bytes()
+}
+
+/// Posts from `connections` connections for `seconds`, or `count` in all; the latencies in ms.
+async fn post(p: &Program, connections: usize, seconds: f64, count: Option<u64>, body: fn(u64) -> Vec<u8>) -> (Vec<f64>, f64) {
+    let next = Arc::new(AtomicU64::new(0));
+    let all = Arc::new(Mutex::new(Vec::new()));
+    // Bodies are made beforehand: the generator's own work must stay small.
+    let bodies: Arc<Vec<Vec<u8>>> = Arc::new((0..count.unwrap_or(512)).map(body).collect());
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let (next, all, bodies) = (next.clone(), all.clone(), bodies.clone());
+        let mut c = Client::connect(p.port, &p.token).await;
+        tasks.push(tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let n = next.fetch_add(1, Ordering::Relaxed);
+                let over = count.map_or(started.elapsed().as_secs_f64() > seconds, |c| n >= c);
+                if over {
+                    break;
+                }
+                let at = Instant::now();
+                let (status, answer) =
+                    c.send("POST", "/api/v1/notifications", &bodies[usize::try_from(n).unwrap() % bodies.len()]).await;
+                assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+                mine.push(at.elapsed().as_secs_f64() * 1e3);
+            }
+            all.lock().unwrap().extend(mine);
+        }));
+    }
+    for t in tasks {
+        t.await.unwrap();
+    }
+    let took = started.elapsed().as_secs_f64();
+    let mut all = std::mem::take(&mut *all.lock().unwrap());
+    all.sort_by(f64::total_cmp);
+    (all, took)
+}
+
+async fn w1(p: &mut Program, sink: &Sink, admin: Option<&str>) {
+    // Accepting only: what is accepted is owed, but not sent during this measurement.
+    p.run(&["hold"]);
+    p.serve();
+    let mut at_64 = 0.0;
+    for connections in [1, 8, 32, 64] {
+        let (ms, took) = post(p, connections, 5.0, None, triggering).await;
+        at_64 = ms.len() as f64 / took;
+        println!(
+            "W1 {connections:>2} connections: {:>6.0} /s  p50 {:.2} ms  p99 {:.2} ms",
+            at_64,
+            percentile(&ms, 0.5),
+            percentile(&ms, 0.99)
+        );
+    }
+    if std::env::var("CDR_BENCH_METRICS").is_ok() {
+        let mut c = Client::connect(p.port, &p.token).await;
+        let (_, text) = c.send("GET", "/metrics", b"").await;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        text.lines().filter(|l| l.contains("commit_")).for_each(|l| println!("{l}"));
+    }
+    p.stop();
+    p.run(&["resume"]);
+    if let Some(admin) = admin {
+        let tps = pgbench(p, admin);
+        println!("W1 pgbench, the same rows, 64 clients: {tps:.0} /s; ours is {:.2} of it", at_64 / tps);
+    }
+    sink.reset();
+    // And with delivery of everything going on at the same time.
+    p.serve();
+    let (ms, took) = post(p, 64, 5.0, None, triggering).await;
+    println!(
+        "W1 64 connections while delivering: {:.0} /s  p99 {:.2} ms  ({:.0} deliveries/s meanwhile)",
+        ms.len() as f64 / took,
+        percentile(&ms, 0.99),
+        sink.received.load(Ordering::Relaxed) as f64 / took
+    );
+}
+
+/// pgbench with one transaction of the same rows as one notification makes.
+fn pgbench(p: &Program, admin: &str) -> f64 {
+    let script = p.dir.path().join("w1.sql");
+    let bytes = |n: usize| format!("decode(repeat('ab', {n}), 'hex')");
+    let entry = |v: u32| format!("(:'id'::uuid, {v}, 'notification_received', now(), 'token:00000000-0000-0000-0000-000000000000', {}, {})", bytes([2400, 1900, 1400][v as usize - 1]), bytes(32));
+    let alert = |_: usize| format!("(gen_random_uuid(), :'id'::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"}},\"at\":\"2026-11-23T08:03:16.163865Z\"}}')");
+    let delivery = |_: usize| "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1:9999/hook', true, 'leased', now(), now(), 77, now())".to_owned();
+    let rows = |f: &dyn Fn(usize) -> String| (0..AGENCIES).map(f).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "SELECT gen_random_uuid() AS id \\gset\nBEGIN;\nINSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES (:'id'::uuid, 3, {h}, 'bench', {k});\nINSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES {e1}, {e2}, {e3};\nINSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES (:'id'::uuid, :'id', 'bench', 'notified', 'triggered', true, false, 'death', '0_27D', NULL, now(), now()::date, repeat('b', 700), 3, now(), {f});\nINSERT INTO case_lookup (kind, digest, case_id) VALUES ('nhs_number', {h}, :'id'::uuid), ('name', {h}, :'id'::uuid), ('name', {h2}, :'id'::uuid);\nINSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES {alerts};\nINSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES {deliveries};\nCOMMIT;\n",
+        h = bytes(32),
+        h2 = bytes(31),
+        k = bytes(60),
+        f = bytes(2000),
+        e1 = entry(1),
+        e2 = entry(2),
+        e3 = entry(3),
+        alerts = rows(&alert),
+        deliveries = rows(&delivery),
+    );
+    std::fs::write(&script, sql).unwrap();
+    let url = database(admin);
+    let schema = std::process::Command::new("psql")
+        .args([&url, "-qf", "migrations/postgres/0001_first.sql"])
+        .status()
+        .unwrap();
+    assert!(schema.success());
+    let bin = std::env::var("CDR_TEST_PGBIN").unwrap_or_default();
+    let tool = if bin.is_empty() { "pgbench".to_owned() } else { format!("{bin}/pgbench") };
+    let out = std::process::Command::new(tool)
+        .args(["-n", "-c", "64", "-j", "2", "-T", "8", "-M", "prepared", "-f"])
+        .arg(&script)
+        .arg(&url)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&out.stdout);
+    let line = text.lines().find(|l| l.starts_with("tps")).unwrap_or_else(|| {
+        panic!("{text}{}", String::from_utf8_lossy(&out.stderr))
+    });
+    line.split_whitespace().nth(2).and_then(|t| t.parse().ok()).unwrap()
+}
+
+async fn w2(p: &mut Program, sink: &Sink) {
+    p.run(&["hold"]);
+    p.serve();
+    post(p, 32, 0.0, Some(1000), triggering).await;
+    p.stop();
+    p.run(&["resume"]);
+    sink.reset();
+    let started = Instant::now();
+    p.serve();
+    assert!(sink.wait_for(5000, Duration::from_secs(60)).await, "not all delivered");
+    let at_sink = started.elapsed().as_secs_f64();
+    p.stop(); // a soft stop records everything
+    let arrivals = sink.arrivals.lock().unwrap().clone();
+    let first = arrivals.iter().map(|(_, t)| *t).min().unwrap();
+    let last = arrivals.iter().map(|(_, t)| *t).max().unwrap();
+    let rate = 5000.0 / (last - first).as_secs_f64();
+    let report = p.run(&["outbox"]);
+    println!(
+        "W2 5,000 queued: {rate:.0} deliveries/s; all at the sink {at_sink:.2} s after process start; {} unique, {} badly signed; {report}",
+        sink.unique(),
+        sink.bad.load(Ordering::Relaxed)
+    );
+}
+
+async fn w3(p: &mut Program, sink: &Sink) {
+    sink.reset();
+    p.serve();
+    let mut posted = std::collections::HashMap::new();
+    let mut c = Client::connect(p.port, &p.token).await;
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    for n in 0..101 {
+        tick.tick().await;
+        let body = triggering(n);
+        let at = Instant::now();
+        let (status, answer) = c.send("POST", "/api/v1/notifications", &body).await;
+        assert_eq!(status, 201);
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        posted.insert(answer["reference"].as_str().unwrap().to_owned(), at);
+    }
+    assert!(sink.wait_for(505, Duration::from_secs(10)).await);
+    let mut ms: Vec<f64> = sink
+        .arrivals
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|(r, at)| (*at - posted[r]).as_secs_f64() * 1e3)
+        .collect();
+    ms.sort_by(f64::total_cmp);
+    println!(
+        "W3 POST to webhook, {} alerts at 25/s: p50 {:.2} ms  p99 {:.2} ms  max {:.2} ms",
+        ms.len(),
+        percentile(&ms, 0.5),
+        percentile(&ms, 0.99),
+        ms.last().unwrap()
+    );
+}
+
+async fn w4(p: &mut Program, _: &Sink) {
+    let started = Instant::now();
+    p.run(&["seed", "--cases", "3500"]);
+    println!("   seeded 3,500 cases with their history in {:.1} s", started.elapsed().as_secs_f64());
+    for format in ["csv", "json"] {
+        let mut best = (f64::MAX, 0.0);
+        for i in 0..3 {
+            let out = p.dir.path().join(format!("out-{format}-{i}"));
+            let m = p.measured(&["export", "ncmd", "--from", "2020-01-01", "--to", "2030-01-01", "--format", format, "--out", out.to_str().unwrap()]);
+            if m.0 < best.0 {
+                best = m;
+            }
+        }
+        println!("W4 export of 3,500 cases as {format}: {:.0} ms, whole process; peak {:.0} MiB", best.0 * 1e3, best.1);
+    }
+    let ready: Vec<f64> = (0..5)
+        .map(|_| {
+            let ms = p.serve();
+            p.stop();
+            ms
+        })
+        .collect();
+    p.serve();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    println!(
+        "   start to ready with 3,500 cases: {:.0} ms (best of 5, worst {:.0}); resident when idle {:.0} MiB",
+        ready.iter().copied().fold(f64::MAX, f64::min),
+        ready.iter().copied().fold(0.0, f64::max),
+        memory(p.pid(), "VmRSS")
+    );
+}
+
+fn any_death(n: u64) -> Vec<u8> {
+    synth::notification(1, n, chrono::Utc::now().date_naive(), 365).body.to_string().into_bytes()
+}
+
+/// A year of England: posted, committed, delivered signed, recorded, exported.
+async fn year(p: &mut Program, sink: &Sink) {
+    sink.reset();
+    p.serve();
+    let started = Instant::now();
+    let (_, posting) = post(p, 32, 0.0, Some(3500), any_death).await;
+    assert!(sink.wait_for(17_500, Duration::from_secs(120)).await, "not all delivered");
+    let delivered = started.elapsed().as_secs_f64();
+    let peak = memory(p.pid(), "VmHWM");
+    p.stop(); // a soft stop records everything
+    let out = p.dir.path().join("year");
+    let (export, export_peak) = p.measured(&["export", "ncmd", "--from", "2020-01-01", "--to", "2030-01-01", "--format", "csv", "--out", out.to_str().unwrap()]);
+    println!(
+        "YEAR 3,500 notifications, 17,500 signed alerts, export: {:.2} s in all (posted {posting:.2}, delivered {delivered:.2}, export {export:.2}); {} unique, {} badly signed; peak {:.0} MiB serving, {export_peak:.0} exporting; {}",
+        started.elapsed().as_secs_f64(),
+        sink.unique(),
+        sink.bad.load(Ordering::Relaxed),
+        peak,
+        p.run(&["outbox"])
+    );
+}
+
+async fn growth(p: &mut Program, _: &Sink) {
+    p.run(&["hold"]);
+    p.serve();
+    let mut have = 0;
+    for size in [100_u64, 3_500, 35_000] {
+        post(p, 32, 0.0, Some(size - have), any_death).await;
+        have = size;
+        let mut c = Client::connect(p.port, &p.token).await;
+        let (_, page) = c.send("GET", "/api/v1/cases?limit=50", b"").await;
+        let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
+        let reference = page["items"][20]["reference"].as_str().unwrap().to_owned();
+        let mut line = format!("GROWTH {size:>6} cases:");
+        for (name, path) in [("list", "/api/v1/cases?limit=50".to_owned()), ("case", format!("/api/v1/cases/{reference}"))] {
+            let mut ms = Vec::new();
+            for _ in 0..300 {
+                let at = Instant::now();
+                let (status, _) = c.send("GET", &path, b"").await;
+                assert_eq!(status, 200);
+                ms.push(at.elapsed().as_secs_f64() * 1e3);
+            }
+            ms.sort_by(f64::total_cmp);
+            line.push_str(&format!("  {name} p50 {:.2} p99 {:.2} ms", percentile(&ms, 0.5), percentile(&ms, 0.99)));
+        }
+        println!("{line}");
+    }
+}
