@@ -100,7 +100,11 @@ async fn build(
 /// A service that is up.
 pub struct Running {
     pub service: Service,
-    stop: watch::Sender<bool>,
+    /// The server is told first, then the dispatcher, then upkeep: what a last request commits is
+    /// still sent and sealed.
+    stop_server: watch::Sender<bool>,
+    stop_dispatch: watch::Sender<bool>,
+    stop_upkeep: watch::Sender<bool>,
     server: tokio::task::JoinHandle<()>,
     workers: Vec<tokio::task::JoinHandle<()>>,
     handle: Arc<Handle>,
@@ -140,7 +144,9 @@ pub async fn start(
         store.service_key(ServiceKey::Links).clone(),
         &config.server.public_url,
     );
-    let (stop, stopped) = watch::channel(false);
+    let (stop_server, server_stopped) = watch::channel(false);
+    let (stop_dispatch, dispatch_stopped) = watch::channel(false);
+    let (stop_upkeep, upkeep_stopped) = watch::channel(false);
     let mut workers = Vec::new();
     if !held {
         let dispatcher = Dispatcher {
@@ -150,7 +156,7 @@ pub async fn start(
             metrics: parts.metrics.clone(),
             settings: settings(config, lease),
         };
-        workers.push(tokio::spawn(dispatcher.run(inbox, stopped.clone())));
+        workers.push(tokio::spawn(dispatcher.run(inbox, dispatch_stopped)));
     }
     workers.push(tokio::spawn(upkeep(
         store,
@@ -158,7 +164,7 @@ pub async fn start(
         parts.metrics.clone(),
         StdDuration::from_secs(config.journal.seal_seconds),
         config.journal.anchor_file.clone(),
-        stopped.clone(),
+        upkeep_stopped,
     )));
     let web = Web {
         service: parts.service.clone(),
@@ -172,6 +178,7 @@ pub async fn start(
         body_timeout: StdDuration::from_secs(config.server.body_timeout_seconds),
         secure: config.server.public_url.starts_with("https://"),
         templates: crate::web::templates()?,
+        write_probe: Arc::default(),
         demo,
     };
     let tls = server::tls(&config.server)?;
@@ -180,8 +187,17 @@ pub async fn start(
         headers: StdDuration::from_secs(config.server.header_timeout_seconds),
         connections: config.server.max_connections,
     };
-    let server = tokio::spawn(server::run(listener, router, tls, limits, stopped));
-    Ok(Running { service: parts.service, stop, server, workers, handle, _lock: lock })
+    let server = tokio::spawn(server::run(listener, router, tls, limits, server_stopped));
+    Ok(Running {
+        service: parts.service,
+        stop_server,
+        stop_dispatch,
+        stop_upkeep,
+        server,
+        workers,
+        handle,
+        _lock: lock,
+    })
 }
 
 fn channels(
@@ -216,11 +232,18 @@ impl Running {
     /// Stops softly: no new connections, requests under way are answered, messages in hand are
     /// sent, the journal is sealed.
     pub async fn stop(self) {
-        self.handle.close();
-        let _ = self.stop.send(true);
+        let _ = self.stop_server.send(true);
         let _ = self.server.await;
-        for w in self.workers {
+        self.handle.close();
+        let _ = self.stop_dispatch.send(true);
+        let mut workers = self.workers;
+        let upkeep = workers.pop();
+        for w in workers {
             let _ = w.await;
+        }
+        let _ = self.stop_upkeep.send(true);
+        if let Some(w) = upkeep {
+            let _ = tokio::time::timeout(StdDuration::from_secs(10), w).await;
         }
     }
 

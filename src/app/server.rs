@@ -90,7 +90,11 @@ pub(super) async fn run(
     let addresses = Addresses::default();
     let graceful = GracefulShutdown::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let permit = tokio::select! {
+            permit = room.clone().acquire_owned() => permit,
+            _ = stop.changed() => break,
+        };
+        let Ok(permit) = permit else { return };
         let (stream, from) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(a) => a,

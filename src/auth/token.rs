@@ -9,7 +9,6 @@ use chrono::{DateTime, Utc};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 const REMEMBERED: Duration = Duration::from_secs(5);
 

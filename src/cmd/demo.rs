@@ -23,7 +23,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 /// Who can sign in to the demo: address, name, role, agency.
 const PEOPLE: &[(&str, &str, Role, Option<&str>)] = &[

@@ -70,10 +70,11 @@ struct Kept(Mutex<Vec<Job>>);
 impl Hand for Kept {
     fn lease(&self, _: DateTime<Utc>) -> Option<Lease> {
         // Longer than any seeding: no worker may take these.
-        Some(Lease { token: 1, until: Utc::now() + Duration::days(1) })
+        let ends = std::time::Instant::now();
+        Some(Lease { token: 1, until: Utc::now() + Duration::days(1), ends })
     }
 
-    fn take(&self, jobs: Vec<Job>) {
+    fn take(&self, jobs: Vec<Job>, _: Lease) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(jobs);
     }
 }

@@ -87,7 +87,8 @@ impl Config {
         self.server.check(&mut wrong);
         self.database.check(&mut wrong);
         self.crypt.check(&mut wrong);
-        self.dispatch.check(&mut wrong);
+        let slowest = self.webhooks.timeout_seconds.max(self.mail.timeout_seconds);
+        self.dispatch.check(slowest, &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {
                 d.check(self, &mut wrong);

@@ -165,15 +165,18 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+    pub(super) fn check(&self, slowest: u64, wrong: &mut Vec<String>) {
         if self.in_flight == 0 || self.in_flight_per_target == 0 {
             wrong.push("dispatch.in_flight and dispatch.in_flight_per_target must be 1 or more".into());
         }
         if self.give_up_hours < 72 {
             wrong.push("dispatch.give_up_hours must be 72 or more: an alert is not dropped sooner".into());
         }
-        if self.lease_seconds < 20 {
-            wrong.push("dispatch.lease_seconds must be 20 or more, above every timeout of a send".into());
+        let least = i64::try_from(slowest).unwrap_or(i64::MAX).saturating_mul(2).max(20);
+        if self.lease_seconds < least {
+            wrong.push(format!(
+                "dispatch.lease_seconds must be {least} or more: twice the longest timeout of mail and webhooks"
+            ));
         }
     }
 }

@@ -40,6 +40,31 @@ pub fn read(date: NaiveDate, time: NaiveTime) -> Reading {
     }
 }
 
+/// A day as `2026-11-20`, exactly, in a year that a living memory or a plan could hold.
+#[must_use]
+pub fn parse_day(text: &str) -> Option<NaiveDate> {
+    let b = text.as_bytes();
+    let shaped = b.len() == 10
+        && b.iter().enumerate().all(|(i, c)| {
+            if matches!(i, 4 | 7) { *c == b'-' } else { c.is_ascii_digit() }
+        });
+    let date = shaped.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
+    (1850..=2200).contains(&chrono::Datelike::year(&date)).then_some(date)
+}
+
+/// A time of day as `03:15` or `03:15:30`, exactly.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<NaiveTime> {
+    let shaped = matches!(text.len(), 5 | 8)
+        && text.bytes().enumerate().all(|(i, c)| {
+            if matches!(i, 2 | 5) { c == b':' } else { c.is_ascii_digit() }
+        });
+    let format = if text.len() == 5 { "%H:%M" } else { "%H:%M:%S" };
+    let time = shaped.then(|| NaiveTime::parse_from_str(text, format).ok()).flatten()?;
+    // A leap second is a second too many for a form.
+    (chrono::Timelike::nanosecond(&time) == 0).then_some(time)
+}
+
 /// The date in England at an instant.
 #[must_use]
 pub fn date_of(at: DateTime<Utc>) -> NaiveDate {

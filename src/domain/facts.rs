@@ -248,8 +248,8 @@ impl Facts {
     }
 
     /// Takes in a patch. A value of the patch fills a gap, replaces (correction) or is kept beside
-    /// (further account) a differing one. A patch can never turn a known value into "unknown".
-    /// Returns the paths whose value changed or gained a second reading.
+    /// (further account) a differing one. A correction to "unknown" takes a value back: it is not
+    /// known after all. Returns the paths whose value changed or gained a second reading.
     #[must_use]
     pub fn amended(&self, patch: &Self, how: Amendment) -> (Self, Vec<String>) {
         let mut held = flatten(self);
@@ -279,13 +279,30 @@ impl Facts {
                 }
             }
         }
+        if how == Amendment::Correction {
+            for path in &patch.not_known {
+                let had = held.remove(path).is_some() | others.remove(path).is_some();
+                if had {
+                    touched.push(path.clone());
+                }
+            }
+        }
         let mut next = unflatten(held);
         next.other_accounts = others;
         next.not_known = self.not_known.union(&patch.not_known).cloned().collect();
         let known: BTreeSet<String> = flatten(&next).into_keys().collect();
         next.not_known.retain(|p| !known.contains(p));
         next.unrecognised.clone_from(&self.unrecognised);
-        next.unrecognised.extend(patch.unrecognised.clone());
+        for (name, value) in &patch.unrecognised {
+            // Under a name of its own if there is one already: nothing kept is overwritten.
+            let mut free = name.clone();
+            let mut n = 1;
+            while next.unrecognised.get(&free).is_some_and(|v| v != value) {
+                n += 1;
+                free = format!("{name} ({n})");
+            }
+            next.unrecognised.insert(free, value.clone());
+        }
         (next, touched)
     }
 

@@ -41,7 +41,15 @@ pub fn judge(facts: &Facts) -> Scope {
         );
     }
     let terminations = facts.readings("child.termination", facts.child.termination);
-    if !terminations.is_empty() && terminations.iter().all(|t| *t == Termination::Lawful) {
+    // A baby may live for a while after a termination; somebody of months or years did not die of
+    // one, and an unattended stillbirth was not one. Then the word is taken for a slip.
+    let plausible = facts.age().is_none_or(|a| a.total_days < 28)
+        && facts.event != Some(EventKind::Collapse)
+        && !jar::says_unattended_stillbirth(facts);
+    if plausible
+        && !terminations.is_empty()
+        && terminations.iter().all(|t| *t == Termination::Lawful)
+    {
         return out(
             Exclusion::LawfulTermination,
             "A termination within the law is outside child death review, also when the baby was born alive.",

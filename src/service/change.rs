@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 /// How often a change is tried when others change the same case.
-const TRIES: usize = 8;
+const TRIES: u64 = 40;
 
 /// A change as asked for, beside the caller and the case.
 #[derive(Clone, Debug)]
@@ -78,7 +78,8 @@ impl Service {
             Wish::Amend(_) | Wish::Milestone { .. } => Action::ChangeCase,
         };
         let id = self.find(caller, reference, action).await?;
-        let digests = idempotency.map(|i| self.digests(caller, reference.as_str(), &i));
+        let what = format!("{}/{reference}", wish.name());
+        let digests = idempotency.map(|i| self.digests(caller, &what, &i));
         if let Some((key, body)) = &digests
             && let Some(answer) = self.answered(key, body).await?
         {
@@ -86,19 +87,23 @@ impl Service {
         }
         let mut warnings = Vec::new();
         let wish = self.prepared(caller, wish, &mut warnings)?;
-        let decided = self
-            .decide(caller, id, &digests, |state, ctx| {
-                wish.events(state, ctx)
-            }, |d| summary(d, &warnings))
-            .await;
+        let now = self.now();
+        let decide = |state: &CaseState, ctx: &mut Context<'_>| wish.events(state, now, ctx);
+        let answer = |d: &Decided| {
+            let held = intake::review(&d.state.facts, now).unwrap_or_default();
+            let more = held.into_iter().filter(|w| !warnings.contains(w));
+            summary(d, &warnings.iter().cloned().chain(more).collect::<Vec<_>>())
+        };
+        let decided = self.decide(caller, id, &digests, decide, answer).await;
         match decided {
-            Ok((d, answer)) => {
-                let answer = answer.unwrap_or_else(|| summary(&d, &warnings).to_string());
-                Ok(Answer { status: 200, body: answer, repeated: false })
+            Ok((d, body)) => {
+                let body = body.unwrap_or_else(|| answer(&d).to_string());
+                Ok(Answer { status: 200, body, repeated: false })
             }
-            Err(ServiceError::Busy) => match &digests {
-                Some((key, body)) => self.answered(key, body).await?.ok_or(ServiceError::Busy),
-                None => Err(ServiceError::Busy),
+            // Refused because the same request was just carried out: then its answer is ours.
+            Err(e @ (ServiceError::Busy | ServiceError::Refused(_))) => match &digests {
+                Some((key, body)) => self.answered(key, body).await?.ok_or(e),
+                None => Err(e),
             },
             Err(e) => Err(e),
         }
@@ -169,34 +174,41 @@ impl Service {
         decide: impl Fn(&CaseState, &mut Context<'_>) -> Result<Vec<Event>, Refusal>,
         answer: impl Fn(&Decided) -> Value,
     ) -> Result<(Decided, Option<String>), ServiceError> {
-        for _ in 0..TRIES {
+        for n in 0..TRIES {
+            if n > 0 {
+                // Out of step with the others who change this case.
+                let wait = u64::from(fastrand::u8(1..20)) * n.min(8);
+                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+            }
             let loaded = self.store.load(id).await?.ok_or(ServiceError::NotFound)?;
             let now = self.now().max(loaded.state.changed_at);
             let area = loaded.state.area.clone();
             let events = self.with_context(&area, now, |ctx| decide(&loaded.state, ctx))?;
             if events.is_empty() {
-                let state = loaded.state;
-                return Ok((Decided { state, unchanged: true, set: ChangeSet::default() }, None));
+                let decided =
+                    Decided { state: loaded.state, unchanged: true, set: ChangeSet::default() };
+                let body = answer(&decided).to_string();
+                // The key is used up all the same: with another body it must not act.
+                if let Some(row) = answer_row(digests, &body, now) {
+                    let set = ChangeSet { answers: vec![row], ..ChangeSet::default() };
+                    match self.store.commit(set).await {
+                        Ok(()) => {}
+                        Err(CommitError::Conflict) => return Err(ServiceError::Busy),
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+                return Ok((decided, Some(body)));
             }
             let (mut set, state) =
                 self.store.continue_case(loaded, events, &caller.actor(), now)?;
-            let jobs = self.plan_messages(&mut set, &state, now);
+            let handover = self.plan_messages(&mut set, &state, now);
             cancel_recalled(&mut set);
             let mut decided = Decided { state, unchanged: false, set };
             let body = digests.as_ref().map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();
-            if let (Some((key, digest)), Some(text)) = (digests, &body) {
-                set.answers.push(AnswerRow {
-                    digest: key.clone(),
-                    body: digest.clone(),
-                    status: 200,
-                    answer: text.clone(),
-                    at: now,
-                });
-            }
-            match self.store.commit(set).await {
+            set.answers.extend(body.as_ref().and_then(|b| answer_row(digests, b, now)));
+            match self.commit(set, handover).await {
                 Ok(()) => {
-                    self.hand_over(jobs);
                     decided.set.entries.clear();
                     return Ok((decided, body));
                 }
@@ -282,10 +294,15 @@ enum Prepared {
 }
 
 impl Prepared {
-    fn events(&self, s: &CaseState, ctx: &mut Context<'_>) -> Result<Vec<Event>, Refusal> {
+    fn events(
+        &self,
+        s: &CaseState,
+        now: DateTime<Utc>,
+        ctx: &mut Context<'_>,
+    ) -> Result<Vec<Event>, Refusal> {
         match self {
             Self::Amend { patch, how, reason } => {
-                Ok(case::amend(s, (**patch).clone(), *how, reason.clone(), ctx))
+                case::amend(s, (**patch).clone(), *how, reason.clone(), now, ctx)
             }
             Self::DecideJar { d, decided_by } => {
                 let (why, who) = (d.reason.clone(), d.consulted.clone());
@@ -298,6 +315,27 @@ impl Prepared {
             Self::Milestone { record, note } => {
                 Ok(case::record_milestone(s, record.clone(), note.clone()))
             }
+        }
+    }
+}
+
+fn answer_row(
+    digests: &Option<(Vec<u8>, Vec<u8>)>,
+    answer: &str,
+    at: DateTime<Utc>,
+) -> Option<AnswerRow> {
+    let (key, body) = digests.as_ref()?;
+    let (digest, body) = (key.clone(), body.clone());
+    Some(AnswerRow { digest, body, status: 200, answer: answer.to_owned(), at })
+}
+
+impl Wish {
+    /// What an idempotency key is bound to, beside the case.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Amend(_) => "amend",
+            Self::DecideJar(_) => "decide_jar",
+            Self::Milestone { .. } => "milestone",
         }
     }
 }

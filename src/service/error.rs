@@ -13,8 +13,8 @@ pub enum ServiceError {
     Forbidden,
     #[error("some fields cannot be used")]
     Invalid(Vec<Problem>),
-    #[error(transparent)]
-    Refused(#[from] Refusal),
+    #[error("{0}")]
+    Refused(Refusal),
     /// The same idempotency key came before with another body.
     #[error("this Idempotency-Key was used before with another body")]
     KeyReused,
@@ -25,6 +25,15 @@ pub enum ServiceError {
     Unavailable(#[source] CommitError),
     #[error("something went wrong here")]
     Internal(#[source] StoreError),
+}
+
+impl From<Refusal> for ServiceError {
+    fn from(r: Refusal) -> Self {
+        match r {
+            Refusal::Facts(problems) => Self::Invalid(problems),
+            other => Self::Refused(other),
+        }
+    }
 }
 
 impl From<StoreError> for ServiceError {

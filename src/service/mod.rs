@@ -29,7 +29,6 @@ use crate::platform::metrics::Metrics;
 use crate::store::Store;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Everything a command needs.
 #[derive(Clone)]

@@ -46,7 +46,8 @@ impl Service {
     ) -> Result<Answer, ServiceError> {
         let area = self.area_for(caller, area)?;
         Self::allow(caller, Action::Notify, Object { area: Some(&area), agencies: &[] })?;
-        let digests = idempotency.map(|i| self.digests(caller, "notify", &i));
+        let what = format!("notify/{area}");
+        let digests = idempotency.map(|i| self.digests(caller, &what, &i));
         if let Some((key, body)) = &digests
             && let Some(answer) = self.answered(key, body).await?
         {
@@ -63,7 +64,7 @@ impl Service {
             case::notify(reference, area.clone(), route, accepted, ctx)
         });
         let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
-        let jobs = self.plan_messages(&mut set, &state, now);
+        let handover = self.plan_messages(&mut set, &state, now);
         let answer = receipt(&state, &warnings, &set).to_string();
         if let Some((key, body)) = &digests {
             set.answers.push(AnswerRow {
@@ -74,7 +75,7 @@ impl Service {
                 at: now,
             });
         }
-        match (self.store.commit(set).await, &digests) {
+        match (self.commit(set, handover).await, &digests) {
             (Ok(()), _) => {}
             // The same key was being stored at the same time: that one's answer is ours too.
             (Err(CommitError::Conflict), Some((key, body))) => {
@@ -83,7 +84,6 @@ impl Service {
             (Err(e), _) => return Err(e.into()),
         }
         self.metrics.notifications.inc();
-        self.hand_over(jobs);
         reach(Point::BeforeReply);
         Ok(Answer { status: 201, body: answer, repeated: false })
     }
@@ -121,7 +121,9 @@ impl Service {
             None => self.directory.first(),
         };
         let known = self.directory.area(area).map(|a| a.id.clone());
-        known.filter(|a| caller.covers(a)).ok_or(ServiceError::NotFound)
+        known.filter(|a| caller.covers(a)).ok_or_else(|| {
+            super::invalid("area", "not_in_list", "is not an area served here; leave it out to use the first one")
+        })
     }
 
     /// Keyed digests of a key (bound to its sender and use) and of a body: neither is stored.

@@ -4,10 +4,11 @@ use super::Service;
 use crate::platform::fresh;
 use crate::domain::alert::AlertKind;
 use crate::domain::case::CaseState;
-use crate::store::Job;
+use crate::store::{CommitError, Job};
 use crate::store::changes::{ChangeSet, DeliveryRow};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// Takes messages over at the moment of their commit.
@@ -15,7 +16,7 @@ pub trait Hand: Send + Sync {
     /// A lease for messages about to be committed; none if the worker is full or not sending.
     fn lease(&self, now: DateTime<Utc>) -> Option<Lease>;
     /// Messages that were committed under a lease.
-    fn take(&self, jobs: Vec<Job>);
+    fn take(&self, jobs: Vec<Job>, lease: Lease);
 }
 
 /// Leave to send at once.
@@ -23,6 +24,8 @@ pub trait Hand: Send + Sync {
 pub struct Lease {
     pub token: i64,
     pub until: DateTime<Utc>,
+    /// The same moment, a little earlier, on the monotonic clock.
+    pub ends: Instant,
 }
 
 /// The dispatcher of this process, if it has one.
@@ -37,9 +40,9 @@ impl Service {
         set: &mut ChangeSet,
         state: &CaseState,
         now: DateTime<Utc>,
-    ) -> Vec<Job> {
+    ) -> Handover {
         if set.alerts.is_empty() {
-            return Vec::new();
+            return Handover::default();
         }
         let lease = self.hands.as_ref().and_then(|h| h.lease(now));
         let mut jobs = Vec::new();
@@ -71,19 +74,39 @@ impl Service {
                         created_at: now,
                         notice: notice.clone().unwrap_or_default(),
                         lease_token: row.lease_token,
+                        urgent: row.urgent,
                     });
                 }
                 set.deliveries.push(row);
             }
         }
-        jobs
+        Handover { jobs, lease }
     }
 
-    pub(super) fn hand_over(&self, jobs: Vec<Job>) {
-        if let (Some(hand), false) = (&self.hands, jobs.is_empty()) {
-            hand.take(jobs);
-        }
+    /// Commits and hands the messages over, in a task of its own: a caller who hangs up between
+    /// the two must not leave a committed alert in nobody's hands until its lease runs out.
+    pub(super) async fn commit(
+        &self,
+        set: ChangeSet,
+        handover: Handover,
+    ) -> Result<(), CommitError> {
+        let (store, hands) = (self.store.clone(), self.hands.clone());
+        let both = tokio::spawn(async move {
+            store.commit(set).await?;
+            if let (Some(hand), Some(lease)) = (hands, handover.lease) {
+                hand.take(handover.jobs, lease);
+            }
+            Ok(())
+        });
+        both.await.unwrap_or(Err(CommitError::Unavailable))
     }
+}
+
+/// Messages that a dispatcher takes over once they are committed.
+#[derive(Default)]
+pub(super) struct Handover {
+    jobs: Vec<Job>,
+    lease: Option<Lease>,
 }
 
 impl Service {

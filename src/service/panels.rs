@@ -14,7 +14,6 @@ use crate::store::changes::{ChangeSet, PanelRow};
 use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::Value;
-use uuid::Uuid;
 
 /// A panel's list as members see it.
 #[derive(Clone, Debug)]

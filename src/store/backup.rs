@@ -65,13 +65,32 @@ pub async fn restore(target: &Target, from: &Path) -> Result<(), BackupError> {
     match target {
         Target::Sqlite(_) => {
             let path = target.sqlite_path().unwrap_or(from);
-            if path.exists() {
-                return Err(BackupError::File(format!(
-                    "{} exists already; move it away first, nothing is overwritten",
-                    path.display()
-                )));
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                let mut there = path.as_os_str().to_owned();
+                there.push(suffix);
+                let there = std::path::PathBuf::from(there);
+                // A log left behind would be replayed onto the restored file.
+                if there.exists() {
+                    return Err(BackupError::File(format!(
+                        "{} exists already; move it away first, nothing is overwritten",
+                        there.display()
+                    )));
+                }
             }
-            std::fs::copy(from, path).map_err(|e| BackupError::File(e.to_string()))?;
+            // It gets its name only when it is whole and mute.
+            let mut part = path.as_os_str().to_owned();
+            part.push(".part");
+            let part = std::path::PathBuf::from(part);
+            let file = |e: std::io::Error| BackupError::File(e.to_string());
+            std::fs::copy(from, &part).map_err(file)?;
+            let aside = Target::parse(&format!("sqlite://{}", part.display()))?;
+            mute(&aside).await?;
+            if let Conn::Sqlite(mut c) = aside.connect().await? {
+                sqlx::query("PRAGMA journal_mode = DELETE").execute(&mut c).await?;
+                sqlx::Connection::close(c).await?;
+            }
+            std::fs::File::open(&part).and_then(|f| f.sync_all()).map_err(file)?;
+            std::fs::rename(&part, path).map_err(file)?;
         }
         Target::Pg(o, secret) => {
             let mut c = target.connect().await?;
@@ -86,11 +105,19 @@ pub async fn restore(target: &Target, from: &Path) -> Result<(), BackupError> {
             let mut args: Vec<&str> = args.to_vec();
             args.push(&database);
             run_pg_tool("pg_restore", o, secret.as_ref(), &args, from).await?;
+            mute(target).await?;
         }
     }
+    Ok(())
+}
+
+/// Brings a copy up to date, keeps it from sending, and moves its reference counters on, so that
+/// no reference given out after the backup is given to another child.
+async fn mute(target: &Target) -> Result<(), BackupError> {
     target.migrate().await.map_err(StoreError::from)?;
     let mut c = target.connect().await?;
     c.run("INSERT INTO setting (name, value) VALUES ('sending', 'held') ON CONFLICT (name) DO UPDATE SET value = 'held'").await?;
+    c.run("UPDATE counter SET next = next + 10000 WHERE name LIKE 'reference/%'").await?;
     Ok(())
 }
 

@@ -135,7 +135,15 @@ impl Target {
             }
             Self::Pg(o, _) => {
                 let mut c = PgConnection::connect_with(o.as_ref()).await?;
-                sqlx::query("SET synchronous_commit = on").execute(&mut c).await?;
+                // A node that freezes in a transaction must not freeze the others.
+                for sql in [
+                    "SET synchronous_commit = on",
+                    "SET lock_timeout = '5s'",
+                    "SET statement_timeout = '30s'",
+                    "SET idle_in_transaction_session_timeout = '10s'",
+                ] {
+                    sqlx::query(sql).execute(&mut c).await?;
+                }
                 Conn::Pg(c)
             }
         })

@@ -22,6 +22,7 @@ pub struct Job {
     pub notice: String,
     /// Proof of holding the lease.
     pub lease_token: i64,
+    pub urgent: bool,
 }
 
 /// What operators watch.
@@ -81,7 +82,9 @@ impl Store {
             return Ok(0);
         }
         const SQL: &str = "UPDATE delivery SET state = 'due', lease_until = NULL, lease_token = 0 WHERE state = 'leased' AND lease_until < $1";
-        self.update(SQL, now).await
+        // A row that a frozen node still holds locked is left for later, not waited for.
+        const SKIPPING: &str = "UPDATE delivery SET state = 'due', lease_until = NULL, lease_token = 0 WHERE id IN (SELECT id FROM delivery WHERE state = 'leased' AND lease_until < $1 FOR UPDATE SKIP LOCKED)";
+        self.update(if self.is_sqlite() { SQL } else { SKIPPING }, now).await
     }
 
     /// On SQLite the one serving process owns every lease, so at its start none can be held.
@@ -127,6 +130,10 @@ impl Store {
         self.task(Box::new(move |conn| {
             Box::pin(async move {
                 let n = on!(conn conn, |c| sqlx::query(SQL).bind(delivery).bind(now).execute(c).await?.rows_affected());
+                if n == 1 {
+                    const OPEN: &str = "UPDATE alert SET state = 'sending', rank = 1 WHERE state = 'failed' AND id = (SELECT alert_id FROM delivery WHERE id = $1)";
+                    on!(conn conn, |c| sqlx::query(OPEN).bind(delivery).execute(c).await?.rows_affected());
+                }
                 let _ = tx.send(n);
                 Ok(())
             })
@@ -146,6 +153,23 @@ impl Store {
         }))
         .await?;
         rx.await.map_err(|_| StoreError::Corrupt("update"))
+    }
+
+    /// Marks alerts whose every message was given up. The attempt that gives up the last one does
+    /// so itself; two that give up at the same moment may each miss the other, so this looks again.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn mark_failed(&self) -> Result<(), StoreError> {
+        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM delivery d JOIN alert a ON a.id = d.alert_id WHERE d.state = 'dead' AND a.rank < 2)";
+        let any: bool = on!(pool self.pool(), |p| sqlx::query_scalar(ANY).fetch_one(p).await?);
+        if any {
+            self.task(Box::new(|conn| Box::pin(async move {
+                conn.run(super::rebuild::FAILED).await.map(drop)
+            })))
+            .await?;
+        }
+        Ok(())
     }
 
     /// The figures of the queue and of open alerts.
@@ -190,7 +214,7 @@ async fn take(
             concat!(
                 "UPDATE delivery SET state = 'leased', lease_until = $1, lease_token = $2 WHERE id IN (SELECT id FROM delivery WHERE state = 'due' AND lane = $3 AND next_at <= $4 ORDER BY urgent DESC, next_at LIMIT $5",
                 $lock,
-                ") RETURNING id, alert_id, lane, channel, address, attempts, created_at, lease_token, (SELECT notice FROM alert WHERE alert.id = delivery.alert_id) AS notice"
+                ") RETURNING id, alert_id, lane, channel, address, attempts, created_at, lease_token, urgent, COALESCE((SELECT notice FROM alert WHERE alert.id = delivery.alert_id), '') AS notice"
             )
         };
     }

@@ -52,6 +52,9 @@ impl Store {
                 let reference = before.map(|s| s.reference.to_string()).unwrap_or_default();
                 set.alerts.extend(alerts.iter().map(|a| alert_row(id, &reference, a, recorded)));
             }
+            // A recalled alert stays recalled, whoever acknowledges it afterwards.
+            Event::AlertAcknowledged { alert, .. }
+                if before.is_some_and(|s| s.alerts.get(alert).is_some_and(|a| a.recalled)) => {}
             Event::AlertAcknowledged { alert, .. } => {
                 set.alert_changes.push(change(alert.0, AlertState::Acknowledged));
             }

@@ -10,6 +10,9 @@ use crate::domain::id::CaseId;
 use crate::platform::crypt::CryptError;
 use uuid::Uuid;
 
+/// Alerts of which nothing is left to try.
+pub(super) const FAILED: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE rank < 2 AND EXISTS (SELECT 1 FROM delivery WHERE alert_id = alert.id AND state = 'dead') AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = alert.id AND state IN ('due', 'leased', 'done'))";
+
 /// What was rebuilt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
@@ -79,7 +82,7 @@ impl Store {
             const SQL: &str = "UPDATE alert SET state = $1, rank = $2 WHERE rank < $2 AND id IN (SELECT alert_id FROM attempt WHERE state = $1)";
             on!(conn &mut *conn, |c| sqlx::query(SQL).bind(state.word()).bind(state.rank()).execute(c).await?.rows_affected());
             if state == AlertState::Sending {
-                conn.run("UPDATE alert SET state = 'failed', rank = 2 WHERE rank < 2 AND EXISTS (SELECT 1 FROM delivery WHERE alert_id = alert.id AND state = 'dead') AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = alert.id AND state IN ('due', 'leased', 'done'))").await?;
+                conn.run(FAILED).await?;
             }
         }
         Ok(done)

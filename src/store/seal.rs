@@ -3,6 +3,7 @@
 
 use super::engine::on;
 use super::journal::GENESIS;
+use super::rows::many;
 use super::{CommitError, Store, StoreError};
 use crate::platform::crypt::sha256;
 use chrono::{DateTime, Utc};
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// Streams per seal, so that a long backlog is sealed in steps.
-const MOST: i64 = 5_000;
+const MOST: i64 = 500;
 
 /// A seal just made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,11 @@ pub struct Sealed {
 }
 
 /// The root over heads in the order of their ids, on top of the previous seal.
-pub(super) fn root_over(previous: &[u8], heads: &[(Uuid, i64, Vec<u8>)]) -> [u8; 32] {
+pub(super) fn root_over(
+    previous: &[u8],
+    at: DateTime<Utc>,
+    heads: &[(Uuid, i64, Vec<u8>)],
+) -> [u8; 32] {
     let mut level: Vec<[u8; 32]> = heads
         .iter()
         .map(|(id, version, head)| {
@@ -39,7 +44,7 @@ pub(super) fn root_over(previous: &[u8], heads: &[(Uuid, i64, Vec<u8>)]) -> [u8;
             .collect();
     }
     let merkle = level.first().copied().unwrap_or(GENESIS);
-    sha256(&[b"cdr-seal-1", previous, &merkle])
+    sha256(&[b"cdr-seal-1", previous, &at.timestamp_micros().to_be_bytes(), &merkle])
 }
 
 impl Store {
@@ -60,26 +65,33 @@ impl Store {
                     const LAST: &str = "SELECT n, root FROM seal ORDER BY n DESC LIMIT 1";
                     const OPEN: &str = "SELECT id, version, head FROM stream WHERE version > sealed_version ORDER BY id LIMIT $1";
                     const SEAL: &str = "INSERT INTO seal (n, at, previous, root, heads) VALUES ($1, $2, $3, $4, $5)";
-                    const HEAD: &str = "INSERT INTO seal_head (seal_n, stream_id, version, head) SELECT $1, id, version, head FROM stream WHERE id = $2 AND version = $3";
-                    const MARK: &str = "UPDATE stream SET sealed_version = $2 WHERE id = $1";
+                    // Streams that are being changed right now are left for the next seal.
+                    const SKIPPING: &str = "SELECT id, version, head FROM stream WHERE version > sealed_version ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED";
+                    let open = if conn.is_sqlite() { OPEN } else { SKIPPING };
                     let last: Option<(i64, Vec<u8>)> =
                         on!(conn conn, |c| sqlx::query_as(LAST).fetch_optional(c).await?);
                     let (n, previous) =
                         last.map_or((1, GENESIS.to_vec()), |(n, root)| (n + 1, root));
                     let heads: Vec<(Uuid, i64, Vec<u8>)> =
-                        on!(conn conn, |c| sqlx::query_as(OPEN).bind(MOST).fetch_all(c).await?);
-                    let root = root_over(&previous, &heads);
+                        on!(conn conn, |c| sqlx::query_as(open).bind(MOST).fetch_all(c).await?);
+                    if heads.is_empty() {
+                        return Ok(());
+                    }
+                    let root = root_over(&previous, at, &heads);
                     let count = i64::try_from(heads.len()).unwrap_or(i64::MAX);
                     // On two nodes the second insert of one number fails, and that node tries later.
                     on!(conn conn, |c| sqlx::query(SEAL).bind(n).bind(at).bind(&previous).bind(root.to_vec()).bind(count).execute(c).await?.rows_affected());
-                    for (id, version, _) in &heads {
-                        let kept = on!(conn conn, |c| sqlx::query(HEAD).bind(n).bind(id).bind(version).execute(c).await?.rows_affected());
-                        if kept != 1 {
-                            // It moved on between the two reads; the next seal takes it.
-                            return Err(sqlx::Error::RowNotFound);
-                        }
-                        on!(conn conn, |c| sqlx::query(MARK).bind(id).bind(version).execute(c).await?.rows_affected());
-                    }
+                    many!(
+                        conn, &heads, 4,
+                        "INSERT INTO seal_head (seal_n, stream_id, version, head) VALUES ", "",
+                        |q, h| q.bind(n).bind(h.0).bind(h.1).bind(&h.2)
+                    );
+                    many!(
+                        conn, &heads, 2,
+                        "UPDATE stream SET sealed_version = v.column2 FROM (VALUES ",
+                        ") AS v WHERE stream.id = v.column1",
+                        |q, h| q.bind(h.0).bind(h.1)
+                    );
                     let _ = tx.send(Sealed { n, at, root, heads: heads.len() });
                     Ok(())
                 })

@@ -2,13 +2,14 @@
 //! compared, and the first place that does not fit named.
 
 use super::changes::Entry;
-use super::engine::on;
+use super::engine::{Conn, on};
 use super::journal::{GENESIS, entry_hash};
 use super::seal::root_over;
 use super::{Store, StoreError};
 use crate::platform::crypt::hex;
 use futures_util::TryStreamExt;
-use std::collections::HashMap;
+use chrono::{DateTime, Utc};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Something that does not fit.
@@ -33,6 +34,9 @@ struct Head {
     id: Uuid,
     version: i64,
     head: Vec<u8>,
+    sealed_version: i64,
+    key_name: Option<String>,
+    wrapped_key: Option<Vec<u8>>,
     reference: Option<String>,
 }
 
@@ -47,54 +51,69 @@ struct SealedHead {
 #[derive(sqlx::FromRow)]
 struct SealRow {
     n: i64,
+    at: DateTime<Utc>,
     previous: Vec<u8>,
     root: Vec<u8>,
     heads: i64,
 }
 
 impl Store {
-    /// Verifies the whole journal while the service runs. `anchors` are lines `n root-in-hex` kept
+    /// Verifies the whole journal, in one snapshot, while the service runs. `anchors` are lines `n root-in-hex` kept
     /// outside the database. Stops collecting after 100 findings.
     ///
     /// # Errors
     /// The database failed; what does not fit is in the report.
     pub async fn verify(&self, anchors: &[(i64, String)]) -> Result<Report, StoreError> {
         let mut report = Report::default();
-        let seals = self.seals_by_stream().await?;
-        self.verify_chains(&mut report, &seals).await?;
-        self.verify_seals(&mut report, &seals, anchors).await?;
+        let mut conn = self.inner.target.connect().await?;
+        let one_snapshot = if conn.is_sqlite() {
+            "BEGIN"
+        } else {
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        };
+        conn.run("SELECT 1").await?;
+        if !conn.is_sqlite() {
+            conn.run("SET statement_timeout = 0").await?;
+            conn.run("SET idle_in_transaction_session_timeout = 0").await?;
+        }
+        conn.run(one_snapshot).await?;
+        let seals = seals_by_stream(&mut conn).await?;
+        self.verify_chains(&mut conn, &mut report, &seals).await?;
+        verify_seals(&mut conn, &mut report, &seals, anchors).await?;
+        conn.rollback().await;
         report.findings.truncate(100);
         Ok(report)
     }
 
-    async fn seals_by_stream(&self) -> Result<HashMap<Uuid, Vec<SealedHead>>, StoreError> {
-        const SQL: &str = "SELECT seal_n, stream_id, version, head FROM seal_head ORDER BY seal_n";
-        let rows: Vec<SealedHead> =
-            on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?);
-        let mut by = HashMap::<Uuid, Vec<SealedHead>>::new();
-        for r in rows {
-            by.entry(r.stream_id).or_default().push(r);
-        }
-        Ok(by)
-    }
 
     async fn verify_chains(
         &self,
+        conn: &mut Conn,
         report: &mut Report,
         seals: &HashMap<Uuid, Vec<SealedHead>>,
     ) -> Result<(), StoreError> {
-        const HEADS: &str = "SELECT s.id, s.version, s.head, c.reference FROM stream s LEFT JOIN cases c ON c.id = s.id ORDER BY s.id";
+        const HEADS: &str = "SELECT s.id, s.version, s.head, s.sealed_version, s.key_name, s.wrapped_key, c.reference FROM stream s LEFT JOIN cases c ON c.id = s.id ORDER BY s.id";
         const ENTRIES: &str = "SELECT stream_id, version, name, at, actor, payload, hash FROM journal ORDER BY stream_id, version";
-        // Heads first: entries committed after this moment lie beyond them and are not judged.
-        let heads: Vec<Head> = on!(pool self.pool(), |p| sqlx::query_as(HEADS).fetch_all(p).await?);
+        let heads: Vec<Head> =
+            on!(conn &mut *conn, |c| sqlx::query_as(HEADS).fetch_all(c).await?);
+        for h in &heads {
+            let key = self.unwrap_case_key(h.id, h.key_name.as_deref(), h.wrapped_key.as_deref());
+            if let Err(e) = key {
+                report.findings.push(Finding {
+                    place: place(&h.reference, h.id),
+                    what: format!("its key cannot be used: {e}"),
+                });
+            }
+        }
         let mut by_id: HashMap<Uuid, Head> = heads.into_iter().map(|h| (h.id, h)).collect();
-        let mut walk = Walk { report, seals, current: None };
-        on!(pool self.pool(), |p| {
-            let mut rows = sqlx::query_as::<_, Entry>(ENTRIES).fetch(p);
+        let mut walk = Walk { report, seals, current: None, seen: HashSet::new() };
+        on!(conn &mut *conn, |c| {
+            let mut rows = sqlx::query_as::<_, Entry>(ENTRIES).fetch(c);
             while let Some(e) = rows.try_next().await? {
                 walk.entry(&e, &mut by_id);
             }
         });
+        let seen = std::mem::take(&mut walk.seen);
         walk.finish_stream();
         for (id, head) in by_id {
             let place = place(&head.reference, id);
@@ -104,10 +123,7 @@ impl Store {
             });
         }
         for (id, sealed) in seals {
-            const SQL: &str = "SELECT EXISTS (SELECT 1 FROM stream WHERE id = $1)";
-            let there: bool =
-                on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(id).fetch_one(p).await?);
-            if !there {
+            if !seen.contains(id) {
                 report.findings.push(Finding {
                     place: place(&None, *id),
                     what: format!("was sealed ({} times) and is gone", sealed.len()),
@@ -117,14 +133,26 @@ impl Store {
         Ok(())
     }
 
-    async fn verify_seals(
-        &self,
-        report: &mut Report,
-        by_stream: &HashMap<Uuid, Vec<SealedHead>>,
-        anchors: &[(i64, String)],
-    ) -> Result<(), StoreError> {
-        const SQL: &str = "SELECT n, previous, root, heads FROM seal ORDER BY n";
-        let seals: Vec<SealRow> = on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?);
+}
+
+async fn seals_by_stream(conn: &mut Conn) -> Result<HashMap<Uuid, Vec<SealedHead>>, StoreError> {
+    const SQL: &str = "SELECT seal_n, stream_id, version, head FROM seal_head ORDER BY seal_n";
+    let rows: Vec<SealedHead> = on!(conn conn, |c| sqlx::query_as(SQL).fetch_all(c).await?);
+    let mut by = HashMap::<Uuid, Vec<SealedHead>>::new();
+    for r in rows {
+        by.entry(r.stream_id).or_default().push(r);
+    }
+    Ok(by)
+}
+
+async fn verify_seals(
+    conn: &mut Conn,
+    report: &mut Report,
+    by_stream: &HashMap<Uuid, Vec<SealedHead>>,
+    anchors: &[(i64, String)],
+) -> Result<(), StoreError> {
+        const SQL: &str = "SELECT n, at, previous, root, heads FROM seal ORDER BY n";
+        let seals: Vec<SealRow> = on!(conn conn, |c| sqlx::query_as(SQL).fetch_all(c).await?);
         let mut leaves: HashMap<i64, Vec<(Uuid, i64, Vec<u8>)>> = HashMap::new();
         for h in by_stream.values().flatten() {
             leaves.entry(h.seal_n).or_default().push((h.stream_id, h.version, h.head.clone()));
@@ -146,7 +174,7 @@ impl Store {
                 finding("does not follow the seal before it");
             } else if i64::try_from(heads.len()).ok() != Some(s.heads) {
                 finding("heads under it are missing or were added");
-            } else if root_over(&s.previous, &heads)[..] != s.root[..] {
+            } else if root_over(&s.previous, s.at, &heads)[..] != s.root[..] {
                 finding("its root does not fit the heads under it");
             }
             previous.clone_from(&s.root);
@@ -167,7 +195,6 @@ impl Store {
             }
         }
         Ok(())
-    }
 }
 
 fn place(reference: &Option<String>, id: Uuid) -> String {
@@ -182,6 +209,8 @@ struct Walk<'r> {
     report: &'r mut Report,
     seals: &'r HashMap<Uuid, Vec<SealedHead>>,
     current: Option<Chain>,
+    /// Streams that have entries.
+    seen: HashSet<Uuid>,
 }
 
 struct Chain {
@@ -197,20 +226,27 @@ impl Walk<'_> {
         if self.current.as_ref().is_none_or(|c| c.head.id != e.stream_id) {
             self.finish_stream();
             let Some(head) = heads.remove(&e.stream_id) else {
-                // Committed after the heads were read, or added behind the service's back: a
-                // stream row is always committed together with its entries.
+                if self.seen.insert(e.stream_id) {
+                    self.report.findings.push(Finding {
+                        place: place(&None, e.stream_id),
+                        what: "has entries but no head: it was added, or its head was removed".to_owned(),
+                    });
+                }
                 return;
             };
+            self.seen.insert(e.stream_id);
             self.report.streams += 1;
             self.current = Some(Chain { head, version: 0, hash: GENESIS.to_vec(), broken: false });
         }
         let Some(chain) = &mut self.current else { return };
-        if e.version > chain.head.version || chain.broken {
+        if chain.broken {
             return;
         }
         self.report.entries += 1;
         let expected = chain.version + 1;
-        let problem = if e.version != expected {
+        let problem = if e.version > chain.head.version {
+            Some((e.version, "lies beyond the end that was committed".to_owned()))
+        } else if e.version != expected {
             Some((expected, "is missing".to_owned()))
         } else if entry_hash(&chain.hash, e)[..] != e.hash[..] {
             Some((e.version, "was changed, or does not follow the entry before it".to_owned()))
@@ -238,7 +274,9 @@ impl Walk<'_> {
         let sealed = self.seals.get(&chain.head.id).into_iter().flatten();
         let sealed_to = sealed.map(|s| s.version).max().unwrap_or(0);
         let should = chain.head.version.max(sealed_to);
-        let what = if chain.version < should {
+        let what = if sealed_to != chain.head.sealed_version {
+            Some((sealed_to.max(chain.head.sealed_version), "was sealed, and the seal is not there (or the other way round)"))
+        } else if chain.version < should {
             Some((chain.version + 1, "is missing: the end was cut off"))
         } else if chain.hash != chain.head.head {
             Some((chain.version, "is not the head that was committed"))

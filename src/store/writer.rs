@@ -8,6 +8,7 @@ use crate::platform::failpoint::{Point, reach};
 use crate::platform::metrics::Metrics;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 /// At most this many changes share a commit.
@@ -60,7 +61,14 @@ impl Writer {
                 metrics: metrics.clone(),
                 rows_since_checkpoint: 0,
             };
-            tokio::spawn(worker.run(rx.clone()));
+            let run = tokio::spawn(worker.run(rx.clone()));
+            tokio::spawn(async move {
+                // Half a service must not look like a whole one: without its writer it stops.
+                if run.await.is_err_and(|e| e.is_panic()) {
+                    tracing::error!("a writer died; stopping");
+                    std::process::exit(70);
+                }
+            });
         }
         Ok(Self { tx })
     }
@@ -83,6 +91,15 @@ impl Writer {
         self.tx.send(write).await.map_err(|_| CommitError::Unavailable)?;
         answer.await.unwrap_or(Err(CommitError::Unavailable))
     }
+}
+
+/// How long a connection or a transaction may take before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// A server that died without a word answers nothing, for ever.
+async fn in_time(work: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+    let lost = || Fault::Sql(sqlx::Error::PoolTimedOut);
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(lost()))
 }
 
 struct Worker {
@@ -159,13 +176,13 @@ impl Worker {
     async fn try_commit(&mut self, sets: &[ChangeSet]) -> Result<(), CommitError> {
         reach(Point::BeforeBegin);
         let conn = self.connected().await?;
-        let done = async {
+        let done = in_time(async {
             conn.begin().await?;
             apply(conn, sets).await?;
             reach(Point::BeforeCommit);
             conn.commit().await?;
             Ok::<(), Fault>(())
-        }
+        })
         .await;
         reach(Point::AfterCommit);
         match done {
@@ -178,12 +195,12 @@ impl Worker {
         // Claims and the like touch up to some hundred rows.
         self.rows_since_checkpoint += 100;
         let conn = self.connected().await?;
-        let done = async {
+        let done = in_time(async {
             conn.begin().await?;
             task(conn).await?;
             conn.commit().await?;
             Ok::<(), Fault>(())
-        }
+        })
         .await;
         match done {
             Ok(()) => Ok(()),
@@ -193,10 +210,14 @@ impl Worker {
 
     async fn connected(&mut self) -> Result<&mut Conn, CommitError> {
         if self.conn.is_none() {
-            match self.target.connect().await {
-                Ok(c) => self.conn = Some(c),
-                Err(e) => {
+            match tokio::time::timeout(PATIENCE, self.target.connect()).await {
+                Ok(Ok(c)) => self.conn = Some(c),
+                Ok(Err(e)) => {
                     tracing::warn!(error = %e, "cannot reconnect to the database");
+                    return Err(CommitError::Unavailable);
+                }
+                Err(_) => {
+                    tracing::warn!("the database does not answer");
                     return Err(CommitError::Unavailable);
                 }
             }
@@ -247,10 +268,18 @@ fn judge(e: &sqlx::Error) -> CommitError {
     match code.as_ref() {
         // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full, out_of_memory.
         "13" | "4874" | "53100" | "53200" => CommitError::Full,
-        // PostgreSQL is shutting down or starting; SQLite busy.
-        "57P01" | "57P02" | "57P03" | "5" | "08006" | "08003" => CommitError::Unavailable,
-        // Serialisation and deadlock: try again from the start.
-        "40001" | "40P01" => CommitError::Conflict,
+        // Serialisation, deadlock, a lock not had in time: try again from the start.
+        "40001" | "40P01" | "55P03" => CommitError::Conflict,
+        // PostgreSQL: a standby after fail-over (25006), connections (08, 53300), shutting down or
+        // cancelled (57), its disk or system (58).
+        "25006" | "53300" => CommitError::Unavailable,
+        c if c.len() == 5 && ["08", "57", "58"].iter().any(|p| c.starts_with(p)) => {
+            CommitError::Unavailable
+        }
+        // SQLite: busy (5), locked (6), cannot open (14), with their extended codes.
+        c if c.parse::<u32>().is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 14)) => {
+            CommitError::Unavailable
+        }
         // SQLite: write (778), flush (1034) or directory flush (1290) failed.
         "778" | "1034" | "1290" => {
             // After a failed write or flush nobody knows what the disk holds: stop, and recover

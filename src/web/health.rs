@@ -28,7 +28,7 @@ async fn ready(State(web): State<Web>) -> Response {
         tracing::warn!(error = %e, "not ready: the database does not answer");
         return not_ready("the database does not answer");
     }
-    match store.can_write().await {
+    match can_write(&web).await {
         Ok(()) => {}
         Err(crate::store::CommitError::Full) => {
             return not_ready("the disk of the database is full");
@@ -43,6 +43,17 @@ async fn ready(State(web): State<Web>) -> Response {
         _ => "on",
     };
     super::json_answer(&json!({ "status": "ok", "sending": sending }))
+}
+
+/// Asked at most once a second, whoever asks: the answer costs a flush to disk.
+async fn can_write(web: &Web) -> Result<(), crate::store::CommitError> {
+    let mut last = web.write_probe.lock().await;
+    if last.is_some_and(|at| at.elapsed() < std::time::Duration::from_secs(1)) {
+        return Ok(());
+    }
+    let probed = web.service.store.can_write().await;
+    *last = probed.is_ok().then(std::time::Instant::now);
+    probed
 }
 
 fn not_ready(why: &str) -> Response {

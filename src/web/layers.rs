@@ -18,7 +18,7 @@ const HEADERS: [(&str, &str); 7] = [
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
+    ("referrer-policy", "same-origin"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
     ("permissions-policy", "camera=(), geolocation=(), microphone=()"),
@@ -39,6 +39,11 @@ pub(super) fn around(router: Router, web: Web) -> Router {
 }
 
 async fn headers(State(web): State<Web>, request: Request, next: Next) -> Response {
+    if !is_utf8_path(request.uri().path()) {
+        let mut r = Problem::not_found().into_response();
+        r.headers_mut().extend(HEADERS.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))));
+        return r;
+    }
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let mut answer = next.run(request).await;
     let status = answer.status().as_u16();
@@ -57,6 +62,24 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
         );
     }
     answer
+}
+
+/// A path that is not text leads nowhere.
+fn is_utf8_path(path: &str) -> bool {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(b) = rest.next() {
+        if b != b'%' {
+            bytes.push(b);
+            continue;
+        }
+        let hex = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16));
+        match (hex(rest.next()), hex(rest.next())) {
+            (Some(h), Some(l)) => bytes.push(u8::try_from(h * 16 + l).unwrap_or(0)),
+            _ => return false,
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok_and(|t| !t.contains('\0'))
 }
 
 pub(super) async fn not_found(State(web): State<Web>, request: Request) -> Response {

@@ -33,6 +33,8 @@ pub struct Web {
     /// Cookies are marked secure and bound to the host.
     pub secure: bool,
     pub templates: Arc<render::Templates>,
+    /// When a write last went through for the readiness check.
+    pub write_probe: Arc<tokio::sync::Mutex<Option<std::time::Instant>>>,
     /// Catchers of the demo.
     pub demo: Option<Arc<DemoBox>>,
 }

@@ -3,7 +3,7 @@
 use super::Web;
 use super::problem::Problem;
 use crate::auth::policy::Caller;
-use crate::domain::intake::repair::repaired;
+use crate::domain::intake::{repair::repaired, strict};
 use crate::service::{Idempotency, ServiceError};
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -49,7 +49,7 @@ pub async fn bytes(web: &Web, body: Body) -> Result<Bytes, Problem> {
 
 /// A JSON body.
 pub fn json(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_str(&repaired(body)).map_err(|e| {
+    let (value, twice) = strict::parse(&repaired(body)).map_err(|e| {
         // The position only: the parser's words may repeat the text.
         let why = match e.classify() {
             serde_json::error::Category::Eof => "it ends too early",
@@ -61,7 +61,17 @@ pub fn json(body: &[u8]) -> Result<Value, Problem> {
             "not_json",
             format!("the body cannot be read: {why} (line {}, column {})", e.line(), e.column()),
         )
-    })
+    })?;
+    match twice.first() {
+        None => Ok(value),
+        // A name that looks like a field is shown; anything else may be somebody's text.
+        Some(path) => {
+            let plain = path.len() < 80
+                && path.chars().all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c));
+            let name = if plain { path.as_str() } else { "(a field)" };
+            Err(Problem::field(name, "appears_twice", "appears twice; send it once"))
+        }
+    }
 }
 
 /// The `Idempotency-Key` of a request, if it has one.

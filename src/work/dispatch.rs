@@ -2,7 +2,7 @@
 //! each over its channel; records every attempt. Woken by commits, and by a second's tick as the
 //! safety net, so that the rare path is the usual one.
 
-use super::lanes::Lanes;
+use super::lanes::{Held, Lanes};
 use crate::alerts::{Channels, Message};
 use crate::domain::alert::{AlertState, Channel};
 use crate::domain::delivery::{Outcome, wait};
@@ -52,13 +52,6 @@ pub struct Handle {
     lease: Duration,
 }
 
-/// A job with the moment its lease ends on the monotonic clock: a clock set back must not make two
-/// owners of one job.
-struct Held {
-    job: Job,
-    until: Instant,
-}
-
 impl Handle {
     /// A handle and what the dispatcher receives from it.
     #[must_use]
@@ -86,14 +79,13 @@ pub struct Inbox {
 impl Hand for Handle {
     fn lease(&self, now: DateTime<Utc>) -> Option<Lease> {
         let room = self.held.load(Ordering::Relaxed) < ROOM && self.open.load(Ordering::SeqCst);
-        room.then(|| Lease { token: self.token, until: now + self.lease })
+        let ends = Instant::now() + std_of(self.lease);
+        room.then(|| Lease { token: self.token, until: now + self.lease, ends })
     }
 
-    fn take(&self, jobs: Vec<Job>) {
+    fn take(&self, jobs: Vec<Job>, lease: Lease) {
         self.held.fetch_add(jobs.len(), Ordering::Relaxed);
-        // Shorter than what the database says, by the time the commit may have taken.
-        let until = Instant::now() + std_of(self.lease - Duration::seconds(2));
-        let held = jobs.into_iter().map(|job| Held { job, until }).collect();
+        let held = jobs.into_iter().map(|job| Held { job, until: lease.ends }).collect();
         // A closed dispatcher means shutdown: the lease runs out and another worker takes them.
         let _ = self.tx.send(held);
     }
@@ -101,8 +93,23 @@ impl Hand for Handle {
 
 enum Event {
     Sent { lane: String, went: bool },
-    Claimed { lane: String, asked: usize, jobs: Vec<Job> },
+    Claimed { lane: String, asked: usize, jobs: Vec<Held> },
     Due(Vec<String>),
+}
+
+/// Tells the dispatcher that a message is off its way, also when its task panics: a slot must not
+/// be lost.
+struct Off {
+    events: mpsc::UnboundedSender<Event>,
+    lane: String,
+    went: bool,
+}
+
+impl Drop for Off {
+    fn drop(&mut self) {
+        let lane = std::mem::take(&mut self.lane);
+        let _ = self.events.send(Event::Sent { lane, went: self.went });
+    }
 }
 
 fn std_of(d: Duration) -> StdDuration {
@@ -122,34 +129,32 @@ impl Dispatcher {
         let me = Arc::new(self);
         let (events, mut happened) = mpsc::unbounded_channel();
         let mut lanes = Lanes::new(me.settings.in_flight, me.settings.in_flight_per_target);
-        let mut ends = std::collections::HashMap::new();
         let mut tick = tokio::time::interval(StdDuration::from_secs(1));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut deadline: Option<Instant> = None;
+        let mut looking = false;
         loop {
             tokio::select! {
                 Some(batch) = inbox.rx.recv() => {
-                    for h in batch {
-                        ends.insert(h.job.id, h.until);
-                        lanes.push([h.job]);
-                    }
+                    lanes.push(batch);
                 }
                 Some(event) = happened.recv() => match event {
                     Event::Sent { lane, went } => lanes.done(&lane, went),
-                    Event::Claimed { lane, asked, jobs } => {
-                        let until = Instant::now() + std_of(me.settings.lease - Duration::seconds(2));
-                        ends.extend(jobs.iter().map(|j| (j.id, until)));
-                        lanes.claimed(&lane, asked, jobs);
+                    Event::Claimed { lane, asked, jobs } => lanes.claimed(&lane, asked, jobs),
+                    Event::Due(due) => {
+                        looking = false;
+                        due.iter().for_each(|l| lanes.mark_backlog(l));
                     }
-                    Event::Due(due) => due.iter().for_each(|l| lanes.mark_backlog(l)),
                 },
-                _ = tick.tick() => if deadline.is_none() { me.look(&events) },
+                _ = tick.tick() => if deadline.is_none() && !looking {
+                    looking = true;
+                    me.look(&events);
+                },
                 _ = stop.changed(), if deadline.is_none() => {
                     deadline = Some(Instant::now() + StdDuration::from_secs(10));
                 }
             }
-            while let Some(job) = lanes.next() {
-                let until = ends.remove(&job.id).unwrap_or_else(Instant::now);
+            while let Some(Held { job, until }) = lanes.next() {
                 me.start(job, until, &events);
             }
             if deadline.is_none() {
@@ -174,11 +179,11 @@ impl Dispatcher {
                 Ok(n) => tracing::info!(messages = n, "took over messages whose worker did not report"),
                 Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
             }
-            match me.store.lanes_due(now).await {
-                Ok(due) if !due.is_empty() => drop(events.send(Event::Due(due))),
-                Ok(_) => {}
-                Err(e) => tracing::warn!(error = %e, "cannot look for due messages"),
-            }
+            let due = me.store.lanes_due(now).await.unwrap_or_else(|e| {
+                tracing::warn!(error = %e, "cannot look for due messages");
+                Vec::new()
+            });
+            let _ = events.send(Event::Due(due));
         });
     }
 
@@ -189,6 +194,7 @@ impl Dispatcher {
             let most = i64::try_from(asked).unwrap_or(i64::MAX);
             let until = now + me.settings.lease;
             let token = random_token();
+            let ends = Instant::now() + std_of(me.settings.lease);
             let jobs = match me.store.claim(lane.clone(), most, now, until, token).await {
                 Ok(jobs) => jobs,
                 Err(e) => {
@@ -196,6 +202,7 @@ impl Dispatcher {
                     Vec::new()
                 }
             };
+            let jobs = jobs.into_iter().map(|job| Held { job, until: ends }).collect();
             let _ = events.send(Event::Claimed { lane, asked, jobs });
         });
     }
@@ -203,9 +210,8 @@ impl Dispatcher {
     fn start(self: &Arc<Self>, job: Job, until: Instant, events: &mpsc::UnboundedSender<Event>) {
         let (me, events) = (self.clone(), events.clone());
         tokio::spawn(async move {
-            let lane = job.lane.clone();
-            let went = me.send(job, until).await;
-            let _ = events.send(Event::Sent { lane, went });
+            let mut off = Off { events, lane: job.lane.clone(), went: false };
+            off.went = me.send(job, until).await;
         });
     }
 
@@ -213,6 +219,7 @@ impl Dispatcher {
     async fn send(&self, job: Job, until: Instant) -> bool {
         // Not enough lease left to send and record: whoever takes it next does it whole.
         if Instant::now() + std_of(self.settings.send_timeout) > until {
+            tracing::debug!(delivery = %job.id, "left to its next owner: too little of the lease is left");
             return false;
         }
         let started = Instant::now();
@@ -224,9 +231,16 @@ impl Dispatcher {
             self.metrics.first_attempt.observe(waited as f64 / 1e6);
         }
         // A message that breaks the renderer must not take the dispatcher with it.
-        let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind().await;
-        let outcome = attempt
-            .unwrap_or(Outcome::Refused { code: None, why: "this message cannot be sent as it is" });
+        // And no channel may take longer than it was given: a mail server that says nothing at all
+        // must not hold a slot for ever.
+        let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind();
+        let outcome = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => {
+                Outcome::Refused { code: None, why: "this message cannot be sent as it is" }
+            }
+            Err(_) => Outcome::Retry { code: None, why: "no answer in time", after: None },
+        };
         reach(Point::AfterSend);
         let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let went = matches!(outcome, Outcome::Accepted { .. });

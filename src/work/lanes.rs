@@ -3,6 +3,14 @@
 
 use crate::store::Job;
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+/// A message with the moment our lease on it ends, on the monotonic clock: whatever happens to the
+/// wall clock, a stale copy is never sent under a newer lease.
+pub struct Held {
+    pub job: Job,
+    pub until: Instant,
+}
 
 /// The lanes of this process.
 pub struct Lanes {
@@ -15,14 +23,18 @@ pub struct Lanes {
 }
 
 struct Lane {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Held>,
     in_flight: usize,
+    /// The last message did not go through: only a few are risked until one does.
+    failing: bool,
     /// Due rows wait in the database.
     backlog: bool,
     claiming: bool,
     claim_size: usize,
 }
 
+/// Messages risked at once on a receiver that does not answer well.
+const WHILE_FAILING: usize = 2;
 /// Rows taken at once at most.
 const LARGEST_CLAIM: usize = 512;
 
@@ -46,6 +58,7 @@ impl Lanes {
                 Lane {
                     queue: VecDeque::new(),
                     in_flight: 0,
+                    failing: false,
                     backlog: false,
                     claiming: false,
                     claim_size: self.most_per_lane,
@@ -57,11 +70,17 @@ impl Lanes {
         self.lanes.get_mut(name).expect("lane")
     }
 
-    /// Messages to send, in order.
-    pub fn push(&mut self, jobs: impl IntoIterator<Item = Job>) {
-        for j in jobs {
-            let name = j.lane.clone();
-            self.lane(&name).queue.push_back(j);
+    /// Messages to send: urgent ones before all that are not, otherwise in order.
+    pub fn push(&mut self, jobs: impl IntoIterator<Item = Held>) {
+        for held in jobs {
+            let name = held.job.lane.clone();
+            let queue = &mut self.lane(&name).queue;
+            if held.job.urgent {
+                let at = queue.iter().take_while(|h| h.job.urgent).count();
+                queue.insert(at, held);
+            } else {
+                queue.push_back(held);
+            }
         }
     }
 
@@ -71,7 +90,7 @@ impl Lanes {
     }
 
     /// The next message that may go out, if any lane has one and room for it.
-    pub fn next(&mut self) -> Option<Job> {
+    pub fn next(&mut self) -> Option<Held> {
         if self.in_flight >= self.most {
             return None;
         }
@@ -80,6 +99,7 @@ impl Lanes {
             self.order.push_back(name.clone());
             let most = self.most_per_lane;
             let lane = self.lane(&name);
+            let most = if lane.failing { most.min(WHILE_FAILING) } else { most };
             if lane.in_flight < most
                 && let Some(job) = lane.queue.pop_front()
             {
@@ -98,6 +118,7 @@ impl Lanes {
         let smallest = self.most_per_lane;
         let lane = self.lane(name);
         lane.in_flight = lane.in_flight.saturating_sub(1);
+        lane.failing = !went;
         if !went {
             lane.claim_size = smallest;
         }
@@ -107,7 +128,7 @@ impl Lanes {
     pub fn claims(&mut self) -> Vec<(String, usize)> {
         let mut out = Vec::new();
         for (name, lane) in &mut self.lanes {
-            if lane.backlog && !lane.claiming && lane.queue.len() < lane.claim_size / 2 {
+            if lane.backlog && !lane.claiming && lane.queue.len() < lane.claim_size.div_ceil(2) {
                 lane.claiming = true;
                 out.push((name.clone(), lane.claim_size));
             }
@@ -116,14 +137,14 @@ impl Lanes {
     }
 
     /// The outcome of a claim.
-    pub fn claimed(&mut self, name: &str, asked: usize, jobs: Vec<Job>) {
+    pub fn claimed(&mut self, name: &str, asked: usize, jobs: Vec<Held>) {
         let lane = self.lane(name);
         lane.claiming = false;
         lane.backlog = jobs.len() == asked;
         if lane.backlog {
             lane.claim_size = (lane.claim_size * 2).min(LARGEST_CLAIM);
         }
-        lane.queue.extend(jobs);
+        self.push(jobs);
     }
 
     /// Messages in hand: waiting and on their way.
@@ -139,8 +160,8 @@ mod tests {
     use chrono::Utc;
     use uuid::Uuid;
 
-    fn job(lane: &str) -> Job {
-        Job {
+    fn job(lane: &str) -> Held {
+        let job = Job {
             id: Uuid::new_v4(),
             alert_id: Uuid::new_v4(),
             lane: lane.to_owned(),
@@ -150,7 +171,40 @@ mod tests {
             created_at: Utc::now(),
             notice: String::new(),
             lease_token: 1,
+            urgent: false,
+        };
+        Held { job, until: Instant::now() }
+    }
+
+    #[test]
+    fn a_lane_with_one_slot_still_claims() {
+        let mut lanes = Lanes::new(1, 1);
+        lanes.mark_backlog("a");
+        assert_eq!(lanes.claims(), [("a".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn urgent_messages_overtake_and_keep_their_order() {
+        let mut lanes = Lanes::new(10, 10);
+        for (n, urgent) in [(1, false), (2, true), (3, false), (4, true)] {
+            let mut h = job("a");
+            h.job.attempts = n;
+            h.job.urgent = urgent;
+            lanes.push([h]);
         }
+        let order: Vec<i64> = std::iter::from_fn(|| lanes.next()).map(|h| h.job.attempts).collect();
+        assert_eq!(order, [2, 4, 1, 3]);
+    }
+
+    #[test]
+    fn a_failing_lane_is_risked_little_until_it_is_well() {
+        let mut lanes = Lanes::new(64, 16);
+        lanes.push((0..40).map(|_| job("a")));
+        assert!(lanes.next().is_some());
+        lanes.done("a", false);
+        assert_eq!(std::iter::from_fn(|| lanes.next()).count(), 2);
+        lanes.done("a", true);
+        assert_eq!(std::iter::from_fn(|| lanes.next()).count(), 15);
     }
 
     #[test]
@@ -158,11 +212,11 @@ mod tests {
         let mut lanes = Lanes::new(8, 2);
         lanes.push((0..100).map(|_| job("dead")));
         lanes.push((0..3).map(|_| job("well")));
-        let out: Vec<String> = std::iter::from_fn(|| lanes.next()).map(|j| j.lane).collect();
+        let out: Vec<String> = std::iter::from_fn(|| lanes.next()).map(|h| h.job.lane).collect();
         assert_eq!(out.iter().filter(|l| *l == "dead").count(), 2);
         assert_eq!(out.iter().filter(|l| *l == "well").count(), 2);
         lanes.done("well", true);
-        assert_eq!(lanes.next().map(|j| j.lane).as_deref(), Some("well"));
+        assert_eq!(lanes.next().map(|h| h.job.lane).as_deref(), Some("well"));
         assert!(lanes.next().is_none());
     }
 

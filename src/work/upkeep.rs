@@ -23,8 +23,13 @@ pub async fn seal_once(
         tracing::debug!(seal = seal.n, heads = seal.heads, "journal sealed");
         if let Some(path) = anchor {
             let line = format!("{} {} {}\n", seal.n, hex(&seal.root), seal.at.to_rfc3339());
-            if let Err(e) = append(path, &line) {
-                tracing::error!(error = %e, "the anchor file cannot be written");
+            // Elsewhere, with a limit: an anchor on a hung network disk must not stop the rest.
+            let path = path.to_owned();
+            let written = tokio::task::spawn_blocking(move || append(&path, &line));
+            match tokio::time::timeout(Duration::from_secs(5), written).await {
+                Ok(Ok(Ok(()))) => {}
+                Ok(Ok(Err(e))) => tracing::error!(error = %e, "the anchor file cannot be written"),
+                _ => tracing::error!("the anchor file does not answer"),
             }
         }
     }
@@ -55,7 +60,11 @@ pub async fn upkeep(
                     tracing::warn!(error = %e, "the journal could not be sealed");
                 }
             }
-            _ = figures.tick() => match store.outbox_figures().await {
+            _ = figures.tick() => {
+                if let Err(e) = store.mark_failed().await {
+                    tracing::warn!(error = %e, "given-up alerts could not be marked");
+                }
+                match store.outbox_figures().await {
                 Ok(f) => {
                     let oldest = f.oldest_unacknowledged.map_or(0, |t| (clock.now() - t).num_minutes());
                     metrics.queue.set(f.waiting);
@@ -64,6 +73,7 @@ pub async fn upkeep(
                     metrics.oldest_unacknowledged_minutes.set(oldest);
                 }
                 Err(e) => tracing::warn!(error = %e, "the figures could not be read"),
+                }
             },
             _ = stop.changed() => {
                 let _ = seal_once(&store, &clock, anchor.as_deref()).await;

@@ -5,12 +5,12 @@ use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Means, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
 use crate::domain::id::{AlertId, PanelId, Reference};
-use crate::domain::intake::Accepted;
+use crate::domain::intake::{self, Accepted, Problem};
 use crate::domain::jar::{self, Decision, ExtraTrigger};
 use crate::domain::milestone::Record;
 use crate::domain::ready::{Blocker, Stage, blockers, stage};
 use crate::domain::scope;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 /// What a decision needs from outside: fresh identifiers and the directory's answer now.
@@ -27,6 +27,8 @@ pub struct Context<'a> {
 /// Why a wish cannot be carried out. Never used to hide that something already happened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    #[error("the facts put together cannot be right")]
+    Facts(Vec<Problem>),
     #[error("no response is running that could be stood down")]
     NothingToStandDown,
     #[error("a response is already called for and running")]
@@ -69,18 +71,22 @@ pub fn notify(
 
 /// New or corrected facts: re-assessed at once. An upgrade plans the alerts now due; a downgrade
 /// changes nothing until somebody stands the response down. No events if nothing was new.
-#[must_use]
+///
+/// # Errors
+/// Together with what is held the new facts are impossible, such as a death before birth.
 pub fn amend(
     state: &CaseState,
     patch: Facts,
     how: Amendment,
     reason: String,
+    now: DateTime<Utc>,
     ctx: &mut Context<'_>,
-) -> Vec<Event> {
+) -> Result<Vec<Event>, Refusal> {
     let (facts, changed) = state.facts.amended(&patch, how);
     if facts == state.facts {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    intake::review(&facts, now).map_err(Refusal::Facts)?;
     let scope = scope::judge(&facts);
     let assessment = jar::assess(&facts, ctx.extra);
     let standing = jar_plan::standing_after(state, assessment.decision, &met(&assessment));
@@ -94,7 +100,7 @@ pub fn amend(
         Event::JarAssessed { assessment, scope, standing },
     ];
     push_alerts(&mut events, alerts);
-    events
+    Ok(events)
 }
 
 /// A named person ends the response.

@@ -155,6 +155,11 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             if standing > s.standing {
                 s.stood_down = None;
             }
+            let met_now = met(&assessment);
+            if let Some(down) = &mut s.stood_down {
+                // A criterion that was taken back counts as new when it is met again.
+                down.met_then.retain(|c| met_now.contains(c));
+            }
             s.assessment = assessment;
             s.scope = scope;
             s.standing = standing;

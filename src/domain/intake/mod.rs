@@ -4,8 +4,9 @@
 mod read;
 mod reader;
 pub mod repair;
+pub mod strict;
 
-pub use read::{Need, read};
+pub use read::{Need, read, review};
 pub use reader::{Notes, Object, Problem, Warning};
 
 /// A body that can be used, and what should be looked at again.

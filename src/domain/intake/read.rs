@@ -32,6 +32,10 @@ pub enum Need {
 /// (for [`Need::CallBack`]) nothing to go by and no way to call back.
 pub fn read(body: Value, need: Need, now: DateTime<Utc>) -> Result<Accepted, Vec<Problem>> {
     let mut notes = Notes::default();
+    if !body.is_object() && !body.is_null() {
+        notes.problem("body", "wrong_type", "must be an object");
+        return Err(notes.problems);
+    }
     let mut facts = read_fields(body, &mut notes);
     facts.normalise();
     check_dates(&facts, civil_time::date_of(now), now, &mut notes);
@@ -45,6 +49,18 @@ pub fn read(body: Value, need: Need, now: DateTime<Utc>) -> Result<Accepted, Vec
     facts.not_known = notes.not_known;
     facts.unrecognised = notes.unrecognised;
     Ok(Accepted { facts, warnings: notes.warnings })
+}
+
+/// The rules across fields, for facts put together from several bodies: what makes them
+/// impossible, and what should be looked at.
+///
+/// # Errors
+/// A death before birth, a date ahead, a local time that the clocks skipped.
+pub fn review(facts: &Facts, now: DateTime<Utc>) -> Result<Vec<super::Warning>, Vec<Problem>> {
+    let mut notes = Notes::default();
+    check_dates(facts, civil_time::date_of(now), now, &mut notes);
+    check_identity(facts, &mut notes);
+    if notes.problems.is_empty() { Ok(notes.warnings) } else { Err(notes.problems) }
 }
 
 fn read_fields(body: Value, notes: &mut Notes) -> Facts {

@@ -1,5 +1,6 @@
 //! A walk over a JSON body that remembers what it did not like and where.
 
+use crate::domain::civil_time;
 use chrono::{NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -120,8 +121,7 @@ impl<'n> Object<'n> {
     /// An ISO date.
     pub fn date(&mut self, key: &str) -> Option<NaiveDate> {
         let word = self.answer(key)?;
-        let shaped = word.len() == 10 && word.as_bytes().get(4) == Some(&b'-');
-        let date = shaped.then(|| NaiveDate::parse_from_str(&word, "%Y-%m-%d").ok()).flatten();
+        let date = civil_time::parse_day(&word);
         if date.is_none() {
             let path = self.path(key);
             self.notes.problem(&path, "not_a_date", "must be a real date, like 2026-11-20");
@@ -132,9 +132,7 @@ impl<'n> Object<'n> {
     /// A wall-clock time.
     pub fn time(&mut self, key: &str) -> Option<NaiveTime> {
         let word = self.answer(key)?;
-        let time = NaiveTime::parse_from_str(&word, "%H:%M")
-            .or_else(|_| NaiveTime::parse_from_str(&word, "%H:%M:%S"))
-            .ok();
+        let time = civil_time::parse_time(&word);
         if time.is_none() {
             let path = self.path(key);
             self.notes.problem(&path, "not_a_time", "must be a time of day, like 03:15");
@@ -152,7 +150,10 @@ impl<'n> Object<'n> {
             }
             return None;
         }
-        let whole = value.as_i64();
+        // 39.0 is a whole number too.
+        #[allow(clippy::cast_possible_truncation)] // only what is whole and small enough
+        let from_float = |f: f64| (f.fract() == 0.0 && f.abs() < 1e15).then_some(f as i64);
+        let whole = value.as_i64().or_else(|| value.as_f64().and_then(from_float));
         if whole.is_none() {
             let path = self.path(key);
             self.notes.problem(&path, "wrong_type", "must be a whole number");

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 /// replaced by U+FFFD.
 #[must_use]
 pub fn repaired(body: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(body);
+    let text = match String::from_utf8_lossy(body) {
+        Cow::Borrowed(t) => Cow::Borrowed(t.trim_start_matches('\u{feff}')),
+        Cow::Owned(t) => Cow::Owned(t),
+    };
     if text.contains("\\ud") || text.contains("\\uD") || text.contains("\\Ud") {
         Cow::Owned(pair_surrogates(&text))
     } else {

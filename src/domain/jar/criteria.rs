@@ -138,6 +138,7 @@ pub(super) fn custody(facts: &Facts) -> Found {
     ];
     let answer = strongest(&answers);
     let held = detentions.iter().any(|d| *d != Detention::None);
+    let free = detentions.contains(&Detention::None);
     let in_custody: Vec<&str> =
         places.iter().filter(|(_, k)| k.contains(&PlaceType::Custody)).map(|(p, _)| *p).collect();
     let on_ward = places.iter().any(|(_, k)| k.contains(&PlaceType::MentalHealthInpatientUnit));
@@ -147,12 +148,12 @@ pub(super) fn custody(facts: &Facts) -> Found {
         if held {
             relied.insert(0, DETENTION);
         }
-        let c = (answers.contains(&Answer::No)).then(|| {
+        let c = (answers.contains(&Answer::No) || free).then(|| {
             let mut fields = vec![ANSWER];
             fields.extend(&relied);
             conflict(
                 &fields,
-                "The answer says not in custody or detained, the facts say otherwise; the facts were taken.",
+                "One statement says in custody or detained, another says not; the one that calls for a response was taken.",
             )
         });
         let reason = "The child was in custody or detained; the cause of death does not matter.";
@@ -256,12 +257,21 @@ pub(super) fn unattended_stillbirth(facts: &Facts) -> Found {
     (rule.criterion(Verdict::CannotTell, reason, &[]), None)
 }
 
-/// Reported as not born alive, and on no account as having lived.
+/// Reported as not born alive, and on no account as having lived: neither said to be born alive,
+/// nor of an age, nor reported as a death or collapse.
 #[must_use]
 pub fn not_born_alive(facts: &Facts) -> bool {
+    let events = facts.readings("event", facts.event);
     reported_stillborn(facts)
-        && !born_alive_on_some_account(facts)
-        && facts.age().is_none_or(|a| a.total_days == 0)
+        && !lived_after_birth(facts)
+        && events.iter().all(|e| *e == EventKind::Stillbirth)
+}
+
+/// Whether any account answers that this was a stillbirth with nobody there.
+#[must_use]
+pub fn says_unattended_stillbirth(facts: &Facts) -> bool {
+    let path = "jar_answers.unattended_stillbirth";
+    facts.readings(path, facts.jar_answers.unattended_stillbirth).contains(&Answer::Yes)
 }
 
 fn reported_stillborn(facts: &Facts) -> bool {

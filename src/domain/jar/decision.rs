@@ -27,6 +27,15 @@ pub fn assess(facts: &Facts, extra: &[ExtraTrigger]) -> Assessment {
 
     let scope = scope::judge(facts);
     let any = |v| criteria.iter().any(|c: &Criterion| c.result == v);
+    if !scope.in_scope && any(Verdict::Met) {
+        conflicts.push(Conflict {
+            fields: vec!["event".to_owned(), "child".to_owned()],
+            message: format!(
+                "{}, but on these facts the death is outside child death review. Check the facts, or ring the designated doctor.",
+                names(&criteria, Verdict::Met, "met")
+            ),
+        });
+    }
     let (decision, reason) = if !scope.in_scope {
         (Decision::NotTriggered, format!("Outside child death review. {}", scope.reason))
     } else if any(Verdict::Met) {

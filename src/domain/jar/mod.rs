@@ -4,7 +4,7 @@
 mod criteria;
 mod decision;
 
-pub use criteria::{attended_at_birth, not_born_alive};
+pub use criteria::{attended_at_birth, not_born_alive, says_unattended_stillbirth};
 pub use decision::{assess, settle_with};
 
 use serde::{Deserialize, Serialize};

@@ -29,7 +29,8 @@ pub(super) fn reference(text: &str) -> Result<Reference, Problem> {
     Reference::parse(text).ok_or_else(Problem::not_found)
 }
 
-/// Fields of a small body; call [`done`] after the last.
+/// Fields of a small body. What is not a field of it is refused, unlike in a notification: a
+/// misspelt `note` must not be dropped in silence, and nobody is kept waiting at 3 am by it.
 pub(super) fn fields<T>(
     body: Value,
     read: impl FnOnce(&mut Object<'_>) -> T,
@@ -37,6 +38,15 @@ pub(super) fn fields<T>(
     let mut notes = Notes::default();
     let mut o = Object::new("", Some(body), &mut notes);
     let value = read(&mut o);
+    o.finish();
+    let unknown: Vec<_> = notes.warnings.iter().filter(|w| w.code == "unknown_field").collect();
+    for w in unknown {
+        notes.problems.push(crate::domain::intake::Problem {
+            field: w.field.clone(),
+            code: "unknown_field",
+            message: "is not a field of this request".to_owned(),
+        });
+    }
     if notes.problems.is_empty() {
         Ok(value)
     } else {
@@ -82,8 +92,8 @@ pub(super) async fn list(
 /// A reference may be searched for in the address; a name or an NHS number may not: addresses are
 /// logged by every proxy on the way.
 fn check_not_personal(text: &str) -> Result<(), Problem> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'-' || b.is_ascii_uppercase());
-    let reference_like = plain && "CDR-".starts_with(&text[..text.len().min(4)]);
+    let prefix = text.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+    let reference_like = "CDR".starts_with(prefix) && !prefix.is_empty();
     let digits_only = text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.len() < 9;
     if reference_like || digits_only {
         return Ok(());
@@ -104,6 +114,9 @@ pub(super) async fn search(
     let value = request::json(&request::bytes(&web, body).await?)?;
     let (person, after, limit) =
         fields(value, |o| (o.text("person"), o.text("cursor"), o.integer("limit")))?;
+    if limit.is_some_and(|l| !(1..=200).contains(&l)) {
+        return Err(Problem::field("limit", "out_of_range", "must be a whole number from 1 to 200"));
+    }
     let Some(person) = person else {
         return Err(Problem::field("person", "required", "give a name or an NHS number"));
     };
@@ -258,9 +271,9 @@ pub(super) async fn decide_jar(
             });
             let consulted = o.list("consulted", |path, v, notes| match v {
                 Value::String(name) => Some(Person { name, ..Person::default() }),
-                v => Some(person(&mut Object::new(path, Some(v), notes))),
+                v => Some(person(Object::new(path, Some(v), notes))),
             });
-            let decided_by = person(&mut o.object("decided_by"));
+            let decided_by = person(o.object("decided_by"));
             let reason = o.text("reason").unwrap_or_default();
             (decision, JarDecision {
                 stand_down: decision.unwrap_or(false),
@@ -281,12 +294,14 @@ pub(super) async fn decide_jar(
     change(&web, &headers, &text, body, read).await
 }
 
-pub(super) fn person(o: &mut Object<'_>) -> Person {
-    Person {
+fn person(mut o: Object<'_>) -> Person {
+    let person = Person {
         name: o.text("name").unwrap_or_default(),
         role: o.text("role").unwrap_or_default(),
         agency: o.text("agency").unwrap_or_default(),
-    }
+    };
+    o.finish();
+    person
 }
 
 pub(super) async fn milestone(
@@ -334,5 +349,10 @@ async fn change(
     let idempotency = request::idempotency(headers, &bytes)?;
     let wish = read(request::json(&bytes)?)?;
     let answer = web.service.change(&caller, &reference, wish, idempotency).await?;
-    Ok(raw_json(StatusCode::OK, answer.body))
+    let mut response = raw_json(StatusCode::OK, answer.body);
+    if answer.repeated {
+        let replay = axum::http::HeaderValue::from_static("true");
+        response.headers_mut().insert("idempotent-replay", replay);
+    }
+    Ok(response)
 }

@@ -1,5 +1,6 @@
 //! `GET /exports/ncmd`: the notification form, streamed as it is read.
 
+use crate::domain::civil_time;
 use crate::domain::facts::words;
 use crate::service::{Export, Format, Piece};
 use crate::web::Web;
@@ -9,7 +10,6 @@ use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use chrono::NaiveDate;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
@@ -43,7 +43,7 @@ pub(super) async fn ncmd(
     let caller = bearer(&web, &headers).await?;
     let mut q = request::query(query.as_deref());
     let mut day = |field: &str| {
-        let given = q.remove(field).and_then(|t| NaiveDate::parse_from_str(&t, "%Y-%m-%d").ok());
+        let given = q.remove(field).and_then(|t| civil_time::parse_day(&t));
         given.ok_or_else(|| Problem::field(field, "not_a_date", "must be a day, like 2026-04-01"))
     };
     let (from, to) = (day("from")?, day("to")?);

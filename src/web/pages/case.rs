@@ -1,8 +1,11 @@
 //! The case page and the reached board, with what can be done from them.
 
-use super::{change, failed, signed_in};
+use super::{Frame, change, failed, signed_in};
+use crate::auth::session::Session;
+use crate::web::form::Form;
 use crate::auth::policy::{Action, Object, may};
 use crate::domain::age::{band, band_label};
+use crate::domain::civil_time;
 use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, PanelId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
@@ -14,7 +17,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chrono::NaiveDate;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -34,6 +36,33 @@ pub(super) async fn show(
         }
         Err(e) => failed(&web, e),
     }
+}
+
+/// The case page with what could not be done, and what was typed still there.
+async fn again(
+    web: &Web,
+    session: &Session,
+    text: &str,
+    form: &Form,
+    e: ServiceError,
+) -> Response {
+    let p = crate::web::problem::Problem::from(e);
+    let may_show = matches!(p.status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
+    let Ok(mut c) = context(web, &session.caller, text).await else {
+        return web.templates.error(p.status, "That was not done", &p.detail);
+    };
+    if !may_show {
+        return web.templates.error(p.status, "That was not done", &p.detail);
+    }
+    let fields = if p.status == StatusCode::UNPROCESSABLE_ENTITY { p.errors } else { json!([]) };
+    c["frame"] = json!(Frame { user: session.name.clone(), csrf: session.csrf.clone() });
+    c["problems"] = if fields.as_array().is_some_and(|f| !f.is_empty()) {
+        fields
+    } else {
+        json!([{ "field": "main", "message": p.detail }])
+    };
+    c["typed"] = json!(form.typed());
+    web.templates.page(p.status, "case.html", c)
 }
 
 async fn context(
@@ -128,10 +157,17 @@ pub(super) async fn reached(
     }
 }
 
-fn back(reference: &str, done: Result<(), ServiceError>, web: &Web) -> Response {
+async fn back(
+    web: &Web,
+    session: &Session,
+    reference: &str,
+    form: &Form,
+    done: Result<(), ServiceError>,
+) -> Response {
     match done {
         Ok(()) => see_other(&format!("/cases/{reference}")),
-        Err(e) => failed(web, e),
+        Err(e @ (ServiceError::NotFound | ServiceError::Forbidden)) => failed(web, e),
+        Err(e) => again(web, session, reference, form, e).await,
     }
 }
 
@@ -151,8 +187,8 @@ pub(super) async fn milestone(
         let on = match form.get("on") {
             "" => None,
             day => Some(
-                NaiveDate::parse_from_str(day, "%Y-%m-%d")
-                    .map_err(|_| wrong("on", "The day must be a real date, like 2026-11-20"))?,
+                civil_time::parse_day(day)
+                    .ok_or_else(|| wrong("on", "The day must be a real date, like 2026-11-20"))?,
             ),
         };
         let category = match form.get("category") {
@@ -176,7 +212,7 @@ pub(super) async fn milestone(
         }
         Err(e) => Err(e),
     };
-    back(&text, done, &web)
+    back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn decide_jar(
@@ -196,8 +232,16 @@ pub(super) async fn decide_jar(
         .filter(|n| !n.is_empty())
         .map(|n| Person { name: n.to_owned(), ..Person::default() })
         .collect();
+    let stand_down = match form.get("decision") {
+        "stand_down" => true,
+        "triggered" => false,
+        _ => {
+            let e = crate::service::invalid("decision", "required", "Choose what was decided");
+            return again(&web, &session, &text, &form, e).await;
+        }
+    };
     let wish = Wish::DecideJar(JarDecision {
-        stand_down: form.get("decision") == "stand_down",
+        stand_down,
         reason: form.get("reason").to_owned(),
         consulted,
         decided_by: None,
@@ -206,7 +250,7 @@ pub(super) async fn decide_jar(
         Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
         None => Err(ServiceError::NotFound),
     };
-    back(&text, done, &web)
+    back(&web, &session, &text, &form, done).await
 }
 
 /// "Spoke to them by telephone", entered by somebody else.
@@ -261,5 +305,5 @@ pub(super) async fn list_for_panel(
         (None, _) => Err(ServiceError::NotFound),
         (_, Err(_)) => Err(crate::service::invalid("panel", "required", "Choose a panel")),
     };
-    back(&text, done, &web)
+    back(&web, &session, &text, &form, done).await
 }

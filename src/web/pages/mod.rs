@@ -95,7 +95,8 @@ pub(super) fn is_ours(headers: &HeaderMap) -> bool {
         return matches!(site, "same-origin" | "none");
     }
     match (said("origin"), said("host")) {
-        (Some(origin), Some(host)) => {
+        // "null" is what some browsers send when they will not say.
+        (Some(origin), Some(host)) if origin != "null" => {
             origin.split_once("://").is_some_and(|(_, o)| o.eq_ignore_ascii_case(host))
         }
         // Old browsers and plain clients send neither; the session's word still guards.

@@ -17,6 +17,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
+/// The form's key was used for other words.
+const USED_UP: &str = "_used_up";
+
 #[derive(Serialize)]
 struct Context<'a> {
     area_name: &'a str,
@@ -45,11 +48,14 @@ fn form(
     problems: &[(String, String)],
 ) -> Response {
     let directory = &web.service.directory;
-    let Some(area) = directory.area(area.filter(|a| !a.is_empty()).unwrap_or(directory.first())) else {
+    let named = area.filter(|a| !a.is_empty()).and_then(|a| directory.area(a));
+    let Some(area) = named.or_else(|| directory.area(directory.first())) else {
         return web.templates.error(StatusCode::NOT_FOUND, "Page not found", "There is no such area here.");
     };
     // The same key comes back with every try at this form, so that a double press is one notice.
-    let kept = typed.get("_key");
+    // One that is used up is not: what was typed can then be sent as a new notice.
+    let used_up = problems.iter().any(|(field, _)| field == USED_UP);
+    let kept = if used_up { "" } else { typed.get("_key") };
     let key = if kept.is_empty() { random_token().unwrap_or_default() } else { kept.to_owned() };
     let context = Context {
         area_name: &area.name,
@@ -91,14 +97,16 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
             received(&web, &receipt)
         }
         Err(ServiceError::Invalid(problems)) => {
+            // "Something to go by" has no field of its own; the first one that would do has.
+            let field = |f: String| if f == "child" { "child.given_names".to_owned() } else { f };
             let said: Vec<(String, String)> =
-                problems.into_iter().map(|p| (p.field, sentence(&p.message))).collect();
+                problems.into_iter().map(|p| (field(p.field), sentence(&p.message))).collect();
             form(&web, area, &typed, StatusCode::UNPROCESSABLE_ENTITY, &said)
         }
         Err(ServiceError::KeyReused) => {
             let said = [(
-                "_form".to_owned(),
-                "This form was sent before with other words. Load the page again to send a new one".to_owned(),
+                USED_UP.to_owned(),
+                "This form was sent before with other words, and that notice was received. Press send again only if this is another death; to correct the first, ring us".to_owned(),
             )];
             form(&web, area, &typed, StatusCode::UNPROCESSABLE_ENTITY, &said)
         }

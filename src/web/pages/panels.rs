@@ -2,6 +2,7 @@
 
 use super::{change, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
+use crate::domain::civil_time;
 use crate::domain::id::{PanelId, Reference};
 use crate::service::ServiceError;
 use crate::web::Web;
@@ -10,7 +11,6 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use chrono::NaiveDate;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ pub(super) async fn create(State(web): State<Web>, headers: HeaderMap, body: Bod
         Ok(s) => s,
         Err(r) => return r,
     };
-    let held_on = NaiveDate::parse_from_str(form.get("held_on"), "%Y-%m-%d").ok();
+    let held_on = civil_time::parse_day(form.get("held_on"));
     match web.service.create_panel(&session.caller, None, form.get("name"), held_on).await {
         Ok(p) => see_other(&format!("/panels/{}", p.id)),
         Err(ServiceError::Invalid(problems)) => {
