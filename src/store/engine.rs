@@ -126,7 +126,12 @@ impl Target {
         Ok(match self {
             Self::Sqlite(o) => {
                 // The writer checkpoints by itself, after its replies (see `Worker::checkpoint`).
-                let o = o.clone().pragma("wal_autocheckpoint", "0").pragma("cache_size", "-32768");
+                // Undo notes of statements of many rows stay in memory, not in temporary files.
+                let o = o
+                    .clone()
+                    .pragma("wal_autocheckpoint", "0")
+                    .pragma("cache_size", "-32768")
+                    .pragma("temp_store", "MEMORY");
                 let mut c = SqliteConnection::connect_with(&o).await?;
                 let version: String =
                     sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut c).await?;
