@@ -186,7 +186,7 @@ CREATE TABLE session (
     seen_at    timestamptz NOT NULL,
     ends_at    timestamptz NOT NULL
 );
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of_user ON session (user_id);
 
 CREATE TABLE api_token (
     id         uuid NOT NULL PRIMARY KEY,

@@ -196,7 +196,7 @@ CREATE TABLE session (
     seen_at    TEXT NOT NULL,
     ends_at    TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX session_user ON session (user_id);
+CREATE INDEX session_of_user ON session (user_id);
 
 CREATE TABLE api_token (
     id         BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),

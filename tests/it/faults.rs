@@ -1,0 +1,364 @@
+//! The real program under faults: killed at every step, killed at random, disk full, two nodes.
+//!
+//! After each: no acknowledged notification is missing or twice, every alert is there and was
+//! delivered under one id, the journal is whole.
+
+use crate::support::{Db, Got, Sink, area_text, triggering, until};
+use child_death_review::platform::failpoint::Point;
+use child_death_review::platform::crypt::{Key, Keyring};
+use child_death_review::platform::metrics::Metrics;
+use child_death_review::store::{Store, Target};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The program with a configuration of its own.
+struct Program {
+    dir: std::path::PathBuf,
+    port: u16,
+    key: String,
+    url: String,
+    token: String,
+    child: Option<Child>,
+}
+
+impl Program {
+    fn new(db: &Db, sink: &Sink, key: Option<&str>) -> Self {
+        let dir = db.dir.path().join(uuid::Uuid::new_v4().simple().to_string());
+        std::fs::create_dir(&dir).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        std::fs::write(dir.join("area.toml"), area_text(sink, "")).unwrap();
+        let key = key.map_or_else(|| format!("t:{}", Key::random().unwrap().to_base64()), str::to_owned);
+        std::fs::write(dir.join("cdr.toml"), format!("[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\ntimeout_seconds = 3\n[mail]\ntimeout_seconds = 3\n[dispatch]\nlease_seconds = 20\n[journal]\nseal_seconds = 1\n[log]\nlevel = \"error\"\n", db.url, dir.join("area.toml").display())).unwrap();
+        let mut me = Self { dir, port, key, url: db.url.clone(), token: String::new(), child: None };
+        let out = me.command(&["token", "add", "--name", "t", "--scopes", "notify,read,metrics"]).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        me.token = String::from_utf8(out.stdout).unwrap().trim().to_owned();
+        me
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_cdr"));
+        c.arg("--config").arg(self.dir.join("cdr.toml")).args(args).env("CDR__CRYPT__MASTER_KEY", &self.key).env_remove("CDR_DIE_AT");
+        c
+    }
+
+    fn start(&mut self, die_at: Option<String>) {
+        let log = std::fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let mut c = self.command(&["serve"]);
+        c.stderr(log).stdout(Stdio::null());
+        if let Some(p) = die_at {
+            c.env("CDR_DIE_AT", p);
+        }
+        self.child = Some(c.spawn().unwrap());
+    }
+
+    async fn ready(&mut self) {
+        let started = Instant::now();
+        loop {
+            let r = reqwest::get(format!("http://127.0.0.1:{}/health/live", self.port)).await;
+            if r.is_ok() {
+                return;
+            }
+            assert!(started.elapsed() < Duration::from_secs(10), "not ready: {}", std::fs::read_to_string(self.dir.join("log")).unwrap());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut c) = self.child.take() {
+            let _ = c.kill();
+            let _ = c.wait();
+        }
+    }
+
+    /// Posts under a key until it is answered 201, over restarts; the answer.
+    async fn post_once(&self, http: &reqwest::Client, key: &str) -> Option<Value> {
+        let r = http
+            .post(format!("http://127.0.0.1:{}/api/v1/notifications", self.port))
+            .bearer_auth(&self.token)
+            .header("idempotency-key", key)
+            .timeout(Duration::from_secs(5))
+            .body(triggering().to_string())
+            .send()
+            .await
+            .ok()?;
+        let status = r.status();
+        let text = r.text().await.ok()?;
+        assert!(status == 201 || status == 503, "{status} {text}");
+        (status == 201).then(|| serde_json::from_str(&text).unwrap())
+    }
+
+    async fn store(&self) -> Store {
+        let keyring = Keyring::parse(&self.key.clone().into()).unwrap();
+        Store::open(Target::parse(&self.url).unwrap(), keyring, 2, 1, Arc::new(Metrics::default())).await.unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// I1 to I4, from what clients saw, what receivers saw and what the database says.
+async fn check(p: &Program, db: &Db, sink: &Sink, acknowledged: &BTreeMap<String, Value>) {
+    let store = p.store().await;
+    until("everything is delivered", || async { store.outbox_figures().await.unwrap().waiting == 0 }).await;
+    let references: BTreeSet<&str> = acknowledged.values().map(|a| a["reference"].as_str().unwrap()).collect();
+    assert_eq!(references.len(), acknowledged.len(), "one case per key");
+    for a in acknowledged.values() {
+        let reference = child_death_review::domain::id::Reference::parse(a["reference"].as_str().unwrap()).unwrap();
+        let (id, _) = store.find(&reference).await.unwrap().expect("an acknowledged notification is missing");
+        let alerts = store.alerts(id).await.unwrap();
+        assert_eq!(alerts.len(), 5);
+        assert!(alerts.iter().all(|x| x.state == "accepted"), "{alerts:?}");
+    }
+    assert_eq!(db.number("SELECT COUNT(*) FROM delivery WHERE state = 'done'").await, db.number("SELECT COUNT(*) FROM alert").await);
+    let all: Vec<Got> = sink.all();
+    let mut bodies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for g in &all {
+        bodies.entry(g.id().to_owned()).or_default().insert(g.body.clone());
+        assert_eq!(g.json()["data"]["agency"], g.agency.as_str(), "no partner sees another's alert");
+    }
+    assert!(bodies.values().all(|b| b.len() == 1), "repeats carry the same body");
+    let seen: BTreeSet<(String, String)> = all.iter().map(|g| (g.json()["subject"].as_str().unwrap().to_owned(), g.agency.clone())).collect();
+    for r in references {
+        for a in crate::support::AGENCIES {
+            assert!(seen.contains(&(r.to_owned(), a.to_owned())), "{a} never heard of {r}");
+        }
+    }
+    let ids = i64::try_from(bodies.len()).unwrap();
+    assert_eq!(ids, db.number("SELECT COUNT(*) FROM delivery").await, "whoever drops repeats by id sees each exactly once");
+    let report = store.verify(&[]).await.unwrap();
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+}
+
+async fn every_step(db: Db) {
+    let sink = Sink::start().await;
+    let mut p = Program::new(&db, &sink, None);
+    let http = reqwest::Client::new();
+    let mut acknowledged = BTreeMap::new();
+    for (n, point) in Point::ALL.into_iter().enumerate() {
+        // Opening a database passes the first points too; die a little later than that.
+        let after = if n < 8 { 2 } else { 1 };
+        p.start(Some(format!("{point:?}:{after}")));
+        p.ready().await;
+        for i in 0..3 {
+            let key = format!("{point:?}-{i}");
+            if let Some(a) = p.post_once(&http, &key).await {
+                acknowledged.insert(key, a);
+            }
+        }
+        let started = Instant::now();
+        while p.child.as_mut().unwrap().try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(10), "{point:?} was never passed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        p.kill();
+        // Up again without a hand: the repeats get their answers, one case per key.
+        p.start(None);
+        p.ready().await;
+        for i in 0..3 {
+            let key = format!("{point:?}-{i}");
+            let a = p.post_once(&http, &key).await.expect("answered after the restart");
+            if let Some(before) = acknowledged.insert(key, a.clone()) {
+                assert_eq!(before, a, "the first answer again");
+            }
+        }
+        p.kill();
+    }
+    p.start(None);
+    p.ready().await;
+    check_slowly(&p, &db, &sink, &acknowledged).await;
+}
+
+/// On PostgreSQL a dead node's messages wait for its leases to run out.
+async fn check_slowly(p: &Program, db: &Db, sink: &Sink, acknowledged: &BTreeMap<String, Value>) {
+    if !db.is_sqlite() {
+        let store = p.store().await;
+        let started = Instant::now();
+        while store.outbox_figures().await.unwrap().waiting > 0 && started.elapsed() < Duration::from_secs(40) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    check(p, db, sink, acknowledged).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_every_step_on_sqlite() {
+    every_step(Db::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn death_at_every_step_on_postgres() {
+    every_step(Db::postgres().await).await;
+}
+
+/// Kills at random moments under load; `CDR_KILLS` for more than the usual hundred.
+async fn kills(db: Db) {
+    let kills: u32 = std::env::var("CDR_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let sink = Sink::start().await;
+    let mut p = Program::new(&db, &sink, None);
+    let http = reqwest::Client::new();
+    let mut acknowledged: BTreeMap<String, Value> = BTreeMap::new();
+    let mut random = fastrand::Rng::with_seed(7);
+    for round in 0..kills {
+        p.start(None);
+        p.ready().await;
+        let die_in = Duration::from_millis(random.u64(5..150));
+        let load = futures_util::future::join_all((0..8).map(|i| {
+            let (p, http) = (&p, &http);
+            async move {
+                let mut mine = Vec::new();
+                for n in 0..1000 {
+                    let key = format!("{round}-{i}-{n}");
+                    match p.post_once(http, &key).await {
+                        Some(a) => mine.push((key, a)),
+                        None => break,
+                    }
+                }
+                mine
+            }
+        }));
+        let pid = p.child.as_ref().unwrap().id();
+        let killer = async {
+            tokio::time::sleep(die_in).await;
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        };
+        let (done, ()) = tokio::join!(load, killer);
+        acknowledged.extend(done.into_iter().flatten());
+        p.kill();
+    }
+    assert!(acknowledged.len() > kills as usize, "{} acknowledged is too little load", acknowledged.len());
+    p.start(None);
+    p.ready().await;
+    check_slowly(&p, &db, &sink, &acknowledged).await;
+    let log = std::fs::read_to_string(p.dir.join("log")).unwrap();
+    assert!(crate::support::MARKS.iter().all(|m| !log.contains(m)), "nothing personal in the log");
+    println!("{kills} kills, {} acknowledged, none lost", acknowledged.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_under_load_on_sqlite() {
+    kills(Db::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_under_load_on_postgres() {
+    kills(Db::postgres().await).await;
+}
+
+/// A file system of a few megabytes, filled and freed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_gets_well_by_itself() {
+    let sink = Sink::start().await;
+    let mut db = Db::sqlite();
+    let mount = db.dir.path().join("small");
+    std::fs::create_dir(&mount).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&mount).status().unwrap();
+    assert!(mounted.success(), "this test needs to mount a tmpfs (run as root)");
+    db.url = format!("sqlite://{}", mount.join("t.sqlite").display());
+    let mut p = Program::new(&db, &sink, None);
+    p.start(None);
+    p.ready().await;
+    let http = reqwest::Client::new();
+    let mut acknowledged = BTreeMap::new();
+    for n in 0..5 {
+        acknowledged.insert(format!("a{n}"), p.post_once(&http, &format!("a{n}")).await.unwrap());
+    }
+    let filler = mount.join("filler");
+    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).stderr(Stdio::null()).status();
+    let mut refused = None;
+    for n in 0..400 {
+        let r = http.post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port)).bearer_auth(&p.token).header("idempotency-key", format!("b{n}")).body(triggering().to_string()).send().await.unwrap();
+        if r.status() == 503 {
+            assert!(r.headers().contains_key("retry-after"));
+            refused = Some((n, r.text().await.unwrap()));
+            break;
+        }
+        assert_eq!(r.status(), 201);
+        acknowledged.insert(format!("b{n}"), r.json().await.unwrap());
+    }
+    let (n, said) = refused.expect("the disk was never full");
+    assert!(said.contains("disk") && said.contains("full"), "{said}");
+    let ready = reqwest::get(format!("http://127.0.0.1:{}/health/ready", p.port)).await.unwrap();
+    assert_eq!(ready.status(), 503);
+    assert!(ready.text().await.unwrap().contains("disk"));
+    std::fs::remove_file(&filler).unwrap();
+    let key = format!("b{n}");
+    until("stores again", || async { p.post_once(&http, &key).await.is_some() }).await;
+    let answer = p.post_once(&http, &key).await.unwrap();
+    acknowledged.insert(key, answer);
+    check(&p, &db, &sink, &acknowledged).await;
+    p.kill();
+    let _ = Command::new("umount").arg("-l").arg(&mount).status();
+}
+
+/// Two nodes on one PostgreSQL: each alert is sent once; a node that freezes past its lease may
+/// repeat under the same id, and cannot record over the new owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_nodes_send_each_alert_once_and_one_takes_over_from_the_other() {
+    let db = Db::postgres().await;
+    let sink = Sink::start().await;
+    let mut one = Program::new(&db, &sink, None);
+    let mut two = Program::new(&db, &sink, Some(&one.key.clone()));
+    one.start(None);
+    two.start(None);
+    one.ready().await;
+    two.ready().await;
+    let http = reqwest::Client::new();
+    let mut acknowledged = BTreeMap::new();
+    for n in 0..60 {
+        let p = if n % 2 == 0 { &one } else { &two };
+        let key = format!("k{n}");
+        acknowledged.insert(key.clone(), p.post_once(&http, &key).await.unwrap());
+    }
+    check(&one, &db, &sink, &acknowledged).await;
+    assert_eq!(sink.all().len(), 300, "each once, no repeats");
+    // Refused at first, so that messages wait; then one node freezes with some in its hands.
+    for a in crate::support::AGENCIES {
+        sink.set(a, crate::support::Mood::FailsFirst(3));
+    }
+    for n in 60..70 {
+        let key = format!("k{n}");
+        acknowledged.insert(key.clone(), one.post_once(&http, &key).await.unwrap());
+    }
+    let pid = one.child.as_ref().unwrap().id().to_string();
+    assert!(Command::new("kill").args(["-STOP", &pid]).status().unwrap().success());
+    let store = two.store().await;
+    let started = Instant::now();
+    while store.outbox_figures().await.unwrap().waiting > 0 {
+        assert!(started.elapsed() < Duration::from_secs(60), "the other node does not take over");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(Command::new("kill").args(["-CONT", &pid]).status().unwrap().success());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    check(&two, &db, &sink, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn one_sqlite_file_is_served_once_and_unsafe_settings_are_refused() {
+    let (db, sink) = (Db::sqlite(), Sink::start().await);
+    let mut p = Program::new(&db, &sink, None);
+    p.start(None);
+    p.ready().await;
+    let second = p.command(&["serve"]).env("CDR__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
+    assert!(!second.status.success());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another process already serves"));
+    for (name, value, said) in [
+        ("CDR__CRYPT__MASTER_KEY", "", "crypt.master_key is not set"),
+        ("CDR__SERVER__LISTEN", "0.0.0.0:8080", "plain HTTP beyond this machine"),
+        ("CDR__WEBHOOKS__ALLOW_PRIVATE_TARGETS", "false", "only https is allowed"),
+        ("CDR__DISPATCH__LEASE_SECONDS", "5", "dispatch.lease_seconds"),
+        ("CDR__AREAS__FILES", "[\"config/area.example.toml\"]", "secret printed in the example"),
+        ("CDR__SERVER__LISTN", "x", "listn"),
+    ] {
+        let out = p.command(&["check-config"]).env(name, value).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && text.contains(said), "{name}: {text}");
+    }
+    assert!(p.command(&["check-config"]).status().unwrap().success());
+}
