@@ -33,7 +33,8 @@ fn main() {
             }
             println!("== {name}");
             let sink = Sink::start().await;
-            let fresh = |every_death| Program::new(admin.as_deref().map(database), &sink, every_death);
+            let fresh =
+                |every_death| Program::new(admin.as_deref().map(database), &sink, every_death);
             if has("w1") {
                 w1(&mut fresh(false), &sink, admin.as_deref()).await;
             }
@@ -83,7 +84,13 @@ fn triggering(n: u64) -> Vec<u8> {
 }
 
 /// Posts from `connections` connections for `seconds`, or `count` in all; the latencies in ms.
-async fn post(p: &Program, connections: usize, seconds: f64, count: Option<u64>, body: fn(u64) -> Vec<u8>) -> (Vec<f64>, f64) {
+async fn post(
+    p: &Program,
+    connections: usize,
+    seconds: f64,
+    count: Option<u64>,
+    body: fn(u64) -> Vec<u8>,
+) -> (Vec<f64>, f64) {
     let next = Arc::new(AtomicU64::new(0));
     let all = Arc::new(Mutex::new(Vec::new()));
     // Bodies are made beforehand: the generator's own work must stay small.
@@ -102,8 +109,13 @@ async fn post(p: &Program, connections: usize, seconds: f64, count: Option<u64>,
                     break;
                 }
                 let at = Instant::now();
-                let (status, answer) =
-                    c.send("POST", "/api/v1/notifications", &bodies[usize::try_from(n).unwrap() % bodies.len()]).await;
+                let (status, answer) = c
+                    .send(
+                        "POST",
+                        "/api/v1/notifications",
+                        &bodies[usize::try_from(n).unwrap() % bodies.len()],
+                    )
+                    .await;
                 assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
                 mine.push(at.elapsed().as_secs_f64() * 1e3);
             }
@@ -144,7 +156,10 @@ async fn w1(p: &mut Program, sink: &Sink, admin: Option<&str>) {
     p.run(&["resume"]);
     if let Some(admin) = admin {
         let tps = pgbench(p, admin);
-        println!("W1 pgbench, the same rows, 64 clients: {tps:.0} /s; ours is {:.2} of it", at_64 / tps);
+        println!(
+            "W1 pgbench, the same rows, 64 clients: {tps:.0} /s; ours is {:.2} of it",
+            at_64 / tps
+        );
     }
     sink.reset();
     // And with delivery of everything going on at the same time.
@@ -162,9 +177,21 @@ async fn w1(p: &mut Program, sink: &Sink, admin: Option<&str>) {
 fn pgbench(p: &Program, admin: &str) -> f64 {
     let script = p.dir.path().join("w1.sql");
     let bytes = |n: usize| format!("decode(repeat('ab', {n}), 'hex')");
-    let entry = |v: u32| format!("(:'id'::uuid, {v}, 'notification_received', now(), 'token:00000000-0000-0000-0000-000000000000', {}, {})", bytes([2400, 1900, 1400][v as usize - 1]), bytes(32));
-    let alert = |_: usize| format!("(gen_random_uuid(), :'id'::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"}},\"at\":\"2026-11-23T08:03:16.163865Z\"}}')");
-    let delivery = |_: usize| "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1:9999/hook', true, 'leased', now(), now(), 77, now())".to_owned();
+    let entry = |v: u32| {
+        format!(
+            "(:'id'::uuid, {v}, 'notification_received', now(), 'token:00000000-0000-0000-0000-000000000000', {}, {})",
+            bytes([2400, 1900, 1400][v as usize - 1]),
+            bytes(32)
+        )
+    };
+    let alert = |_: usize| {
+        format!(
+            "(gen_random_uuid(), :'id'::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"}},\"at\":\"2026-11-23T08:03:16.163865Z\"}}')"
+        )
+    };
+    let delivery = |_: usize| {
+        "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1:9999/hook', true, 'leased', now(), now(), 77, now())".to_owned()
+    };
     let rows = |f: &dyn Fn(usize) -> String| (0..AGENCIES).map(f).collect::<Vec<_>>().join(", ");
     let sql = format!(
         "SELECT gen_random_uuid() AS id \\gset\nBEGIN;\nINSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES (:'id'::uuid, 3, {h}, 'bench', {k});\nINSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES {e1}, {e2}, {e3};\nINSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES (:'id'::uuid, :'id', 'bench', 'notified', 'triggered', true, false, 'death', '0_27D', NULL, now(), now()::date, repeat('b', 700), 3, now(), {f});\nINSERT INTO case_lookup (kind, digest, case_id) VALUES ('nhs_number', {h}, :'id'::uuid), ('name', {h}, :'id'::uuid), ('name', {h2}, :'id'::uuid);\nINSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES {alerts};\nINSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES {deliveries};\nCOMMIT;\n",
@@ -194,9 +221,10 @@ fn pgbench(p: &Program, admin: &str) -> f64 {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&out.stdout);
-    let line = text.lines().find(|l| l.starts_with("tps")).unwrap_or_else(|| {
-        panic!("{text}{}", String::from_utf8_lossy(&out.stderr))
-    });
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("tps"))
+        .unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&out.stderr)));
     line.split_whitespace().nth(2).and_then(|t| t.parse().ok()).unwrap()
 }
 
@@ -260,17 +288,35 @@ async fn w3(p: &mut Program, sink: &Sink) {
 async fn w4(p: &mut Program, _: &Sink) {
     let started = Instant::now();
     p.run(&["seed", "--cases", "3500"]);
-    println!("   seeded 3,500 cases with their history in {:.1} s", started.elapsed().as_secs_f64());
+    println!(
+        "   seeded 3,500 cases with their history in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
     for format in ["csv", "json"] {
         let mut best = (f64::MAX, 0.0);
         for i in 0..3 {
             let out = p.dir.path().join(format!("out-{format}-{i}"));
-            let m = p.measured(&["export", "ncmd", "--from", "2020-01-01", "--to", "2030-01-01", "--format", format, "--out", out.to_str().unwrap()]);
+            let m = p.measured(&[
+                "export",
+                "ncmd",
+                "--from",
+                "2020-01-01",
+                "--to",
+                "2030-01-01",
+                "--format",
+                format,
+                "--out",
+                out.to_str().unwrap(),
+            ]);
             if m.0 < best.0 {
                 best = m;
             }
         }
-        println!("W4 export of 3,500 cases as {format}: {:.0} ms, whole process; peak {:.0} MiB", best.0 * 1e3, best.1);
+        println!(
+            "W4 export of 3,500 cases as {format}: {:.0} ms, whole process; peak {:.0} MiB",
+            best.0 * 1e3,
+            best.1
+        );
     }
     let ready: Vec<f64> = (0..5)
         .map(|_| {
@@ -304,7 +350,18 @@ async fn year(p: &mut Program, sink: &Sink) {
     let peak = memory(p.pid(), "VmHWM");
     p.stop(); // a soft stop records everything
     let out = p.dir.path().join("year");
-    let (export, export_peak) = p.measured(&["export", "ncmd", "--from", "2020-01-01", "--to", "2030-01-01", "--format", "csv", "--out", out.to_str().unwrap()]);
+    let (export, export_peak) = p.measured(&[
+        "export",
+        "ncmd",
+        "--from",
+        "2020-01-01",
+        "--to",
+        "2030-01-01",
+        "--format",
+        "csv",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
     println!(
         "YEAR 3,500 notifications, 17,500 signed alerts, export: {:.2} s in all (posted {posting:.2}, delivered {delivered:.2}, export {export:.2}); {} unique, {} badly signed; peak {:.0} MiB serving, {export_peak:.0} exporting; {}",
         started.elapsed().as_secs_f64(),
@@ -327,7 +384,10 @@ async fn growth(p: &mut Program, _: &Sink) {
         let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
         let reference = page["items"][20]["reference"].as_str().unwrap().to_owned();
         let mut line = format!("GROWTH {size:>6} cases:");
-        for (name, path) in [("list", "/api/v1/cases?limit=50".to_owned()), ("case", format!("/api/v1/cases/{reference}"))] {
+        for (name, path) in [
+            ("list", "/api/v1/cases?limit=50".to_owned()),
+            ("case", format!("/api/v1/cases/{reference}")),
+        ] {
             let mut ms = Vec::new();
             for _ in 0..300 {
                 let at = Instant::now();
@@ -336,7 +396,11 @@ async fn growth(p: &mut Program, _: &Sink) {
                 ms.push(at.elapsed().as_secs_f64() * 1e3);
             }
             ms.sort_by(f64::total_cmp);
-            line.push_str(&format!("  {name} p50 {:.2} p99 {:.2} ms", percentile(&ms, 0.5), percentile(&ms, 0.99)));
+            line.push_str(&format!(
+                "  {name} p50 {:.2} p99 {:.2} ms",
+                percentile(&ms, 0.5),
+                percentile(&ms, 0.99)
+            ));
         }
         println!("{line}");
     }

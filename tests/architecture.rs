@@ -50,7 +50,8 @@ fn imports_point_upwards_only() {
         }
         for line in fs::read_to_string(path).unwrap().lines() {
             for used in line.split("crate::").skip(1) {
-                let to: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let to: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 if row(&to).is_some() {
                     seen += 1;
                     if !allowed(module, &to) {
@@ -70,8 +71,15 @@ fn the_domain_knows_no_clock_no_io_and_no_engine() {
     files(Path::new("src/domain"), &mut all);
     for path in all {
         let text = fs::read_to_string(&path).unwrap();
-        for word in ["Utc::now", "std::fs", "std::net", "tokio", "sqlx", "reqwest", "async fn", "rand"] {
-            let used = text.lines().any(|l| !l.trim_start().starts_with("//") && l.contains(word) && !l.contains("operand") && !l.contains("random"));
+        for word in
+            ["Utc::now", "std::fs", "std::net", "tokio", "sqlx", "reqwest", "async fn", "rand"]
+        {
+            let used = text.lines().any(|l| {
+                !l.trim_start().starts_with("//")
+                    && l.contains(word)
+                    && !l.contains("operand")
+                    && !l.contains("random")
+            });
             assert!(!used, "{} uses {word}", path.display());
         }
     }

@@ -175,7 +175,8 @@ impl Program {
             .unwrap_or_else(|| format!("sqlite://{}", dir.path().join("bench.sqlite").display()));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let secret = base64::engine::general_purpose::STANDARD.encode(SECRET);
-        let mut area = String::from("id = \"bench\"\nname = \"Bench\"\ncall_back = \"01632 960100\"\n");
+        let mut area =
+            String::from("id = \"bench\"\nname = \"Bench\"\ncall_back = \"01632 960100\"\n");
         let also = if every_death { ", \"death_notified\"" } else { "" };
         for (i, p) in sink.ports.iter().enumerate() {
             area.push_str(&format!(
@@ -184,7 +185,8 @@ impl Program {
         }
         let area_file = dir.path().join("area.toml");
         std::fs::write(&area_file, area).unwrap();
-        let key = base64::engine::general_purpose::STANDARD.encode(*b"0123456789abcdef0123456789ABCDEF");
+        let key =
+            base64::engine::general_purpose::STANDARD.encode(*b"0123456789abcdef0123456789ABCDEF");
         std::fs::write(
             dir.path().join("cdr.toml"),
             format!(
@@ -194,7 +196,14 @@ impl Program {
         )
         .unwrap();
         let mut me = Self { dir, token: String::new(), port, child: None };
-        me.token = me.run(&["token", "add", "--name", "bench", "--scopes", "notify,read,write,export,metrics,acknowledge"]);
+        me.token = me.run(&[
+            "token",
+            "add",
+            "--name",
+            "bench",
+            "--scopes",
+            "notify,read,write,export,metrics,acknowledge",
+        ]);
         me
     }
 

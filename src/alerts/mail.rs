@@ -72,9 +72,7 @@ impl Mailer {
             .to(to)
             .subject(text::subject(&m.notice))
             .singlepart(
-                SinglePart::builder()
-                    .header(ContentType::TEXT_PLAIN)
-                    .body(text::body(m, links)),
+                SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text::body(m, links)),
             );
         let Ok(mail) = built else {
             return Outcome::Refused { code: None, why: "the message could not be put together" };
@@ -90,7 +88,11 @@ impl Mailer {
                 } else if e.is_timeout() {
                     Outcome::Retry { code, why: "no answer in time", after: None }
                 } else if e.is_tls() {
-                    Outcome::Retry { code, why: "no encrypted connection could be made", after: None }
+                    Outcome::Retry {
+                        code,
+                        why: "no encrypted connection could be made",
+                        after: None,
+                    }
                 } else {
                     Outcome::Retry { code, why: "no connection to the mail server", after: None }
                 }

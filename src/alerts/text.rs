@@ -21,10 +21,16 @@ pub fn body(m: &Message, links: &Links) -> String {
     let n = &m.notice;
     let when = civil_time::local(n.at).format("%-d %B %Y, %H:%M");
     let asked = match n.kind {
-        AlertKind::JarTriggered => "A Joint Agency Response has been triggered. Your agency is asked to respond now.",
-        AlertKind::JarProvisional => "A Joint Agency Response may be due. Please respond as for a triggered one until it is ruled out.",
+        AlertKind::JarTriggered => {
+            "A Joint Agency Response has been triggered. Your agency is asked to respond now."
+        }
+        AlertKind::JarProvisional => {
+            "A Joint Agency Response may be due. Please respond as for a triggered one until it is ruled out."
+        }
         AlertKind::JarUpgraded => "The Joint Agency Response you were told of is now certain.",
-        AlertKind::JarStoodDown => "The Joint Agency Response you were told of has been stood down. No response is needed any more.",
+        AlertKind::JarStoodDown => {
+            "The Joint Agency Response you were told of has been stood down. No response is needed any more."
+        }
         AlertKind::DeathNotified => "A child death has been notified.",
     };
     let mut text = format!(
@@ -38,7 +44,9 @@ pub fn body(m: &Message, links: &Links) -> String {
     }
     text.push_str("\nParticulars after sign-in:\n");
     text.push_str(&case_page(n, links));
-    text.push_str("\n\nThis message holds no details of the child on purpose. Do not reply with any.\n");
+    text.push_str(
+        "\n\nThis message holds no details of the child on purpose. Do not reply with any.\n",
+    );
     text.lines().map(line).collect::<Vec<_>>().join("\r\n") + "\r\n"
 }
 

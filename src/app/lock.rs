@@ -24,12 +24,8 @@ impl ServeLock {
         name.push(".lock");
         let path = PathBuf::from(name);
         let io = |why| InUse::Io { path: path.display().to_string(), why };
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(io)?;
+        let file =
+            File::options().create(true).truncate(false).write(true).open(&path).map_err(io)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(InUse::Taken(database.display().to_string())),

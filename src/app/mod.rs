@@ -140,10 +140,7 @@ pub async fn start(
             tracing::info!(messages = n, "messages of the last run are due again");
         }
     }
-    let links = Links::new(
-        store.service_key(ServiceKey::Links).clone(),
-        &config.server.public_url,
-    );
+    let links = Links::new(store.service_key(ServiceKey::Links).clone(), &config.server.public_url);
     let (stop_server, server_stopped) = watch::channel(false);
     let (stop_dispatch, dispatch_stopped) = watch::channel(false);
     let (stop_upkeep, upkeep_stopped) = watch::channel(false);

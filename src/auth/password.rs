@@ -47,7 +47,10 @@ pub async fn hash(password: String) -> Result<String, PasswordError> {
 /// so that time does not tell who exists.
 pub async fn fits(password: String, hash: Option<String>) -> bool {
     static NOBODY: LazyLock<String> = LazyLock::new(|| {
-        argon2().hash_password(b"nobody has this password").map(|h| h.to_string()).unwrap_or_default()
+        argon2()
+            .hash_password(b"nobody has this password")
+            .map(|h| h.to_string())
+            .unwrap_or_default()
     });
     let _room = ROOM.acquire().await;
     tokio::task::spawn_blocking(move || {

@@ -31,8 +31,16 @@ words!(
 pub enum Who {
     /// Nobody we know: the open notification page and acknowledgement links.
     Public,
-    Person { id: uuid::Uuid, name: String, role: Role },
-    Machine { id: uuid::Uuid, name: String, scopes: Vec<TokenScope> },
+    Person {
+        id: uuid::Uuid,
+        name: String,
+        role: Role,
+    },
+    Machine {
+        id: uuid::Uuid,
+        name: String,
+        scopes: Vec<TokenScope>,
+    },
     /// A command on the machine itself.
     Operator,
 }
@@ -159,7 +167,9 @@ fn role_may(role: Role, action: Action) -> bool {
                 | A::Acknowledge
         ),
         Role::Agency => matches!(action, A::Notify | A::Assess | A::ReadCase | A::Acknowledge),
-        Role::Auditor => matches!(action, A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics),
+        Role::Auditor => {
+            matches!(action, A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics)
+        }
     }
 }
 
@@ -167,11 +177,12 @@ fn scope_may(scope: TokenScope, action: Action) -> bool {
     use Action as A;
     match scope {
         TokenScope::Notify => matches!(action, A::Notify | A::Assess),
-        TokenScope::Read => matches!(action, A::Assess | A::ListCases | A::ReadCase | A::ReadPanels),
-        TokenScope::Write => matches!(
-            action,
-            A::ChangeCase | A::DecideJar | A::ChangePanels | A::ReplayDelivery
-        ),
+        TokenScope::Read => {
+            matches!(action, A::Assess | A::ListCases | A::ReadCase | A::ReadPanels)
+        }
+        TokenScope::Write => {
+            matches!(action, A::ChangeCase | A::DecideJar | A::ChangePanels | A::ReplayDelivery)
+        }
         TokenScope::Acknowledge => action == A::Acknowledge,
         TokenScope::Export => action == A::Export,
         TokenScope::Metrics => action == A::ReadMetrics,
@@ -195,7 +206,10 @@ mod tests {
         let there = Object { area: Some("southshire"), agencies: &["police"] };
         for role in Role::WORDS.iter().filter_map(|w| Role::parse(w)) {
             for action in Action::ALL {
-                assert!(!may(&person(role, "northshire", None), action, there), "{role:?} {action:?}");
+                assert!(
+                    !may(&person(role, "northshire", None), action, there),
+                    "{role:?} {action:?}"
+                );
             }
         }
     }
@@ -229,6 +243,9 @@ mod tests {
             text.push_str(if public { ",yes\n" } else { ",-\n" });
         }
         let reviewed = include_str!("../../tests/data/permissions.csv");
-        assert_eq!(text, reviewed, "if this change is meant, review it in tests/data/permissions.csv");
+        assert_eq!(
+            text, reviewed,
+            "if this change is meant, review it in tests/data/permissions.csv"
+        );
     }
 }

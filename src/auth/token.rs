@@ -2,8 +2,8 @@
 //! request; a revoked token is refused everywhere within that time.
 
 use super::policy::{Caller, TokenScope, Who};
-use crate::platform::fresh;
 use crate::platform::crypt::{CryptError, random_token, sha256};
+use crate::platform::fresh;
 use crate::store::{Store, StoreError, TokenRow};
 use chrono::{DateTime, Utc};
 use std::collections::HashMap;

@@ -39,7 +39,10 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
     let secret = match std::env::var("CDR_PASSWORD") {
         Ok(p) => p,
         Err(_) => {
-            eprintln!("Password (at least {} characters), then Enter and Ctrl-D:", password::SHORTEST);
+            eprintln!(
+                "Password (at least {} characters), then Enter and Ctrl-D:",
+                password::SHORTEST
+            );
             let mut text = String::new();
             std::io::stdin().read_to_string(&mut text)?;
             text.trim_end_matches(['\r', '\n']).to_owned()
@@ -81,7 +84,8 @@ pub(super) async fn token(config: &Config, what: TokenWhat) -> Result<u8, Failur
             if area.is_empty() {
                 return Err("give --area (or * for all): no area is configured".into());
             }
-            let t = token::issue(&parts.store, &name, &scopes, &area, agency, parts.clock.now()).await?;
+            let t = token::issue(&parts.store, &name, &scopes, &area, agency, parts.clock.now())
+                .await?;
             println!("{t}");
             Ok(0)
         }
@@ -116,6 +120,9 @@ pub(super) async fn sending(config: &Config, value: &'static str) -> Result<u8, 
 pub(super) async fn outbox(config: &Config) -> Result<u8, Failure> {
     let parts = app::parts(config, directory_of(config)?).await?;
     let f = parts.store.outbox_figures().await?;
-    println!("{} messages wait, {} were given up, {} alerts wait for a person", f.waiting, f.dead, f.open_alerts);
+    println!(
+        "{} messages wait, {} were given up, {} alerts wait for a person",
+        f.waiting, f.dead, f.open_alerts
+    );
     Ok(0)
 }

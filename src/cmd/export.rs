@@ -29,7 +29,9 @@ pub(super) async fn ncmd(
     std::fs::create_dir_all(out)?;
     let manifest_path = out.join("manifest.json");
     if manifest_path.exists() {
-        return Err(format!("{} holds an export already; name another folder", out.display()).into());
+        return Err(
+            format!("{} holds an export already; name another folder", out.display()).into()
+        );
     }
     let (tx, mut rx) = mpsc::channel::<Piece>(4);
     let caller = Caller::operator();

@@ -7,15 +7,15 @@ use super::{Failure, directory_of};
 use crate::app;
 use crate::auth::policy::Caller;
 use crate::config::Config;
+use crate::domain::alert::AlertState;
 use crate::domain::civil_time;
 use crate::domain::event::{Means, Person, Route};
 use crate::domain::id::{AlertId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
-use crate::platform::clock::{ManualClock};
+use crate::platform::clock::ManualClock;
 use crate::service::{Acknowledgement, Hand, Lease, Service, Wish};
 use crate::store::Job;
 use crate::store::changes::{AttemptRow, ChangeSet, DeliveryResult};
-use crate::domain::alert::AlertState;
 use chrono::{DateTime, Days, Duration, Utc};
 use futures_util::StreamExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,7 +96,8 @@ async fn one(
     let caller = Caller::operator();
     let answer = mine.notify(&caller, None, s.body.clone(), Route::Seed, None).await?;
     let answer: serde_json::Value = serde_json::from_str(&answer.body)?;
-    let reference = answer["reference"].as_str().and_then(Reference::parse).ok_or("no reference")?;
+    let reference =
+        answer["reference"].as_str().and_then(Reference::parse).ok_or("no reference")?;
     let jobs = std::mem::take(&mut *kept.0.lock().unwrap_or_else(PoisonError::into_inner));
     service.store.commit(accepted(&jobs, received)).await?;
     for (a, i) in answer["alerts"].as_array().into_iter().flatten().zip(1..) {
@@ -104,7 +105,11 @@ async fn one(
             clock.set((received + Duration::minutes(3 * i)).min(now));
             let id = serde_json::from_value::<AlertId>(a["id"].clone())?;
             let ack = Acknowledgement {
-                person: Person { name: "Duty officer Trialmoor".into(), role: "On call".into(), agency: String::new() },
+                person: Person {
+                    name: "Duty officer Trialmoor".into(),
+                    role: "On call".into(),
+                    agency: String::new(),
+                },
                 note: String::new(),
                 means: if i % 4 == 0 { Means::Telephone } else { Means::Themselves },
             };
@@ -113,7 +118,8 @@ async fn one(
     }
     for (record, at) in steps(&s, n, spread, now) {
         clock.set(at.max(received + Duration::hours(1)).min(now));
-        mine.change(&caller, &reference, Wish::Milestone { record, note: String::new() }, None).await?;
+        mine.change(&caller, &reference, Wish::Milestone { record, note: String::new() }, None)
+            .await?;
     }
     Ok(())
 }
@@ -152,7 +158,12 @@ fn accepted(jobs: &[Job], at: DateTime<Utc>) -> ChangeSet {
 }
 
 /// The steps recorded so far, each with its time.
-fn steps(s: &Synthetic, n: u64, spread: Spread, now: DateTime<Utc>) -> Vec<(Record, DateTime<Utc>)> {
+fn steps(
+    s: &Synthetic,
+    n: u64,
+    spread: Spread,
+    now: DateTime<Utc>,
+) -> Vec<(Record, DateTime<Utc>)> {
     // Share of the way from death to review at which each step is recorded.
     let way = [
         (Milestone::ReportingForms, 0.45),
@@ -170,7 +181,9 @@ fn steps(s: &Synthetic, n: u64, spread: Spread, now: DateTime<Utc>) -> Vec<(Reco
     #[allow(clippy::cast_precision_loss)] // days
     let reached = match spread {
         Spread::ByTime => elapsed as f64 / s.review_days as f64,
-        Spread::EveryStage => [0.05, 0.42, 0.55, 0.72, 0.9, 0.9, 1.02, 1.1][usize::try_from(n % 8).unwrap_or(0)],
+        Spread::EveryStage => {
+            [0.05, 0.42, 0.55, 0.72, 0.9, 0.9, 1.02, 1.1][usize::try_from(n % 8).unwrap_or(0)]
+        }
     };
     let natural = matches!(s.category, 4 | 6 | 7 | 8);
     let mut out = Vec::new();
@@ -183,7 +196,11 @@ fn steps(s: &Synthetic, n: u64, spread: Spread, now: DateTime<Utc>) -> Vec<(Reco
             Milestone::FamilyContribution if n.is_multiple_of(9) => Standing::NotObtainable,
             _ => Standing::Done,
         };
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
         let days = (elapsed as f64 * share / reached.max(share)).max(0.0) as u64;
         let on = s.died_on.checked_add_days(Days::new(days)).unwrap_or(s.died_on);
         let reviewed = matches!(milestone, Milestone::DraftAnalysis | Milestone::PanelReview);

@@ -22,21 +22,49 @@ pub struct Synthetic {
 /// Category, age band, weight in per mille. Working values: bands follow the published shares
 /// (42 % under 28 days, 19 % 28 to 364 days), categories the usual order of size.
 const CELLS: &[(u8, Band, u32)] = &[
-    (8, Band::Neonatal, 300), (8, Band::Infant, 20),
-    (7, Band::Neonatal, 110), (7, Band::Infant, 80), (7, Band::To4, 30), (7, Band::To9, 10),
-    (7, Band::To14, 5), (7, Band::To17, 5),
-    (10, Band::Neonatal, 7), (10, Band::Infant, 50), (10, Band::To4, 10), (10, Band::To17, 3),
-    (9, Band::Neonatal, 3), (9, Band::Infant, 20), (9, Band::To4, 20), (9, Band::To9, 8),
-    (9, Band::To14, 5), (9, Band::To17, 4),
-    (6, Band::Infant, 7), (6, Band::To4, 10), (6, Band::To9, 10), (6, Band::To14, 11),
+    (8, Band::Neonatal, 300),
+    (8, Band::Infant, 20),
+    (7, Band::Neonatal, 110),
+    (7, Band::Infant, 80),
+    (7, Band::To4, 30),
+    (7, Band::To9, 10),
+    (7, Band::To14, 5),
+    (7, Band::To17, 5),
+    (10, Band::Neonatal, 7),
+    (10, Band::Infant, 50),
+    (10, Band::To4, 10),
+    (10, Band::To17, 3),
+    (9, Band::Neonatal, 3),
+    (9, Band::Infant, 20),
+    (9, Band::To4, 20),
+    (9, Band::To9, 8),
+    (9, Band::To14, 5),
+    (9, Band::To17, 4),
+    (6, Band::Infant, 7),
+    (6, Band::To4, 10),
+    (6, Band::To9, 10),
+    (6, Band::To14, 11),
     (6, Band::To17, 12),
-    (5, Band::Infant, 10), (5, Band::To4, 15), (5, Band::To9, 12), (5, Band::To14, 12),
+    (5, Band::Infant, 10),
+    (5, Band::To4, 15),
+    (5, Band::To9, 12),
+    (5, Band::To14, 12),
     (5, Band::To17, 11),
-    (4, Band::Infant, 3), (4, Band::To4, 20), (4, Band::To9, 25), (4, Band::To14, 20),
+    (4, Band::Infant, 3),
+    (4, Band::To4, 20),
+    (4, Band::To9, 25),
+    (4, Band::To14, 20),
     (4, Band::To17, 12),
-    (3, Band::To4, 10), (3, Band::To9, 10), (3, Band::To14, 15), (3, Band::To17, 25),
-    (2, Band::To14, 15), (2, Band::To17, 25),
-    (1, Band::Infant, 4), (1, Band::To4, 6), (1, Band::To9, 4), (1, Band::To14, 2),
+    (3, Band::To4, 10),
+    (3, Band::To9, 10),
+    (3, Band::To14, 15),
+    (3, Band::To17, 25),
+    (2, Band::To14, 15),
+    (2, Band::To17, 25),
+    (1, Band::Infant, 4),
+    (1, Band::To4, 6),
+    (1, Band::To9, 4),
+    (1, Band::To14, 2),
     (1, Band::To17, 4),
 ];
 
@@ -51,14 +79,49 @@ enum Band {
 }
 
 const GIVEN: &[&str] = &[
-    "Arvelle", "Brindo", "Caswin", "Delorie", "Emrith", "Farlow", "Gwenza", "Hollis-Ray", "Ivarra",
-    "Jorrick", "Kestra", "Lumeo", "Mirrin", "Nolwen", "Orsibel", "Prylla", "Quenby", "Rostan",
-    "Sennara", "Tavric", "Umbra", "Velmira", "Wystan-Lee", "Xandrel", "Yorrick", "Zephina",
+    "Arvelle",
+    "Brindo",
+    "Caswin",
+    "Delorie",
+    "Emrith",
+    "Farlow",
+    "Gwenza",
+    "Hollis-Ray",
+    "Ivarra",
+    "Jorrick",
+    "Kestra",
+    "Lumeo",
+    "Mirrin",
+    "Nolwen",
+    "Orsibel",
+    "Prylla",
+    "Quenby",
+    "Rostan",
+    "Sennara",
+    "Tavric",
+    "Umbra",
+    "Velmira",
+    "Wystan-Lee",
+    "Xandrel",
+    "Yorrick",
+    "Zephina",
 ];
 const FAMILY: &[&str] = &[
-    "Testerby", "Fictworth", "Samplewick", "Mockridge", "Nonesuch", "Imaginsby", "Placehold",
-    "Dummerton", "Specimenhall", "O'Notreal", "Invented-Smythe", "Exampleby", "Quillfeather",
-    "Standinford", "Trialmoor",
+    "Testerby",
+    "Fictworth",
+    "Samplewick",
+    "Mockridge",
+    "Nonesuch",
+    "Imaginsby",
+    "Placehold",
+    "Dummerton",
+    "Specimenhall",
+    "O'Notreal",
+    "Invented-Smythe",
+    "Exampleby",
+    "Quillfeather",
+    "Standinford",
+    "Trialmoor",
 ];
 
 /// The `n`-th synthetic death of a seed, on one of the `span` days before `today`.
@@ -159,7 +222,8 @@ fn cell(r: &mut Rng) -> (u8, Band) {
 }
 
 fn age(r: &mut Rng, band: Band) -> u64 {
-    let years = |r: &mut Rng, from: u64, to: u64| r.u64(from * 365 + from / 4 + 1..to * 365 + to / 4);
+    let years =
+        |r: &mut Rng, from: u64, to: u64| r.u64(from * 365 + from / 4 + 1..to * 365 + to / 4);
     match band {
         // Most deaths of newborns are in the first week.
         Band::Neonatal if r.f64() < 0.7 => r.u64(0..7),
@@ -222,8 +286,22 @@ fn place(r: &mut Rng, category: u8, band: Band) -> &'static str {
 
 fn ethnicity(r: &mut Rng) -> &'static str {
     const CODES: &[(&str, u32)] = &[
-        ("A", 540), ("B", 5), ("C", 75), ("D", 12), ("E", 8), ("F", 15), ("G", 20), ("H", 35),
-        ("J", 90), ("K", 25), ("L", 30), ("M", 15), ("N", 50), ("P", 15), ("R", 5), ("S", 10),
+        ("A", 540),
+        ("B", 5),
+        ("C", 75),
+        ("D", 12),
+        ("E", 8),
+        ("F", 15),
+        ("G", 20),
+        ("H", 35),
+        ("J", 90),
+        ("K", 25),
+        ("L", 30),
+        ("M", 15),
+        ("N", 50),
+        ("P", 15),
+        ("R", 5),
+        ("S", 10),
         ("99", 50),
     ];
     let mut at = r.u32(0..CODES.iter().map(|(_, w)| w).sum());
@@ -238,16 +316,36 @@ fn ethnicity(r: &mut Rng) -> &'static str {
 
 fn circumstances(category: u8) -> &'static str {
     match category {
-        1 => "Brought in by ambulance with injuries that the account given does not explain. Resuscitation was stopped in the department. Police were already on scene.",
-        2 => "Found unresponsive at home by a relative in the evening. Ambulance crew started resuscitation; life was pronounced extinct in the department.",
-        3 => "Collision on a county road in the afternoon; taken to theatre and died there despite full trauma resuscitation.",
-        4 => "Known malignancy under palliative care. Died peacefully with the family present, as planned with the community team.",
-        5 => "Presented with a short illness and deteriorated within hours; cardiac arrest on the ward, no return of circulation.",
-        6 => "Long-standing condition with several admissions this year. Deteriorated over two days; care was redirected after discussion with the family.",
-        7 => "Known life-limiting genetic condition, advance care plan in place. Died with respiratory failure.",
-        8 => "Extremely preterm birth with severe respiratory disease. Intensive care was withdrawn after discussion with the parents.",
-        9 => "Fever and rash for one day, rapidly progressive shock, died in intensive care. Cultures are pending.",
-        _ => "Put to sleep in the evening and found unresponsive in the morning. No sign of illness the day before. Resuscitation was not successful.",
+        1 => {
+            "Brought in by ambulance with injuries that the account given does not explain. Resuscitation was stopped in the department. Police were already on scene."
+        }
+        2 => {
+            "Found unresponsive at home by a relative in the evening. Ambulance crew started resuscitation; life was pronounced extinct in the department."
+        }
+        3 => {
+            "Collision on a county road in the afternoon; taken to theatre and died there despite full trauma resuscitation."
+        }
+        4 => {
+            "Known malignancy under palliative care. Died peacefully with the family present, as planned with the community team."
+        }
+        5 => {
+            "Presented with a short illness and deteriorated within hours; cardiac arrest on the ward, no return of circulation."
+        }
+        6 => {
+            "Long-standing condition with several admissions this year. Deteriorated over two days; care was redirected after discussion with the family."
+        }
+        7 => {
+            "Known life-limiting genetic condition, advance care plan in place. Died with respiratory failure."
+        }
+        8 => {
+            "Extremely preterm birth with severe respiratory disease. Intensive care was withdrawn after discussion with the parents."
+        }
+        9 => {
+            "Fever and rash for one day, rapidly progressive shock, died in intensive care. Cultures are pending."
+        }
+        _ => {
+            "Put to sleep in the evening and found unresponsive in the morning. No sign of illness the day before. Resuscitation was not successful."
+        }
     }
 }
 
@@ -280,10 +378,12 @@ mod tests {
             year.iter().filter(|s| f(&s.body)).count() as f64 / year.len() as f64
         };
         let age = |b: &Value| {
-            let day = |p: &str| b.pointer(p).unwrap().as_str().unwrap().parse::<NaiveDate>().unwrap();
+            let day =
+                |p: &str| b.pointer(p).unwrap().as_str().unwrap().parse::<NaiveDate>().unwrap();
             (day("/death/date") - day("/child/date_of_birth")).num_days()
         };
-        let near = |is: f64, want: f64| assert!((is - want).abs() < 0.04, "{is} is not near {want}");
+        let near =
+            |is: f64, want: f64| assert!((is - want).abs() < 0.04, "{is} is not near {want}");
         near(share(&|b| age(b) < 28), 0.42);
         near(share(&|b| age(b) < 365), 0.61);
         near(share(&|b| b["child"]["sex"] == "male"), 0.567);

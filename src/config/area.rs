@@ -154,7 +154,11 @@ impl Directory {
                         return Err(wrong(format!("contact {lane} is named twice")));
                     }
                     if c.channel == Channel::Webhook {
-                        d.secrets.insert(lane.clone(), webhook_secrets(c).map_err(|why| wrong(format!("contact {lane}: {why}")))?);
+                        d.secrets.insert(
+                            lane.clone(),
+                            webhook_secrets(c)
+                                .map_err(|why| wrong(format!("contact {lane}: {why}")))?,
+                        );
                     }
                 }
             }
@@ -244,9 +248,9 @@ impl Directory {
             {
                 let lane = lane(&area.id, &agency.id, &c.id);
                 match c.channel {
-                    Channel::Email if config.mail.host.is_empty() => wrong.push(format!(
-                        "{lane} is an e-mail address but mail.host is not set"
-                    )),
+                    Channel::Email if config.mail.host.is_empty() => {
+                        wrong.push(format!("{lane} is an e-mail address but mail.host is not set"))
+                    }
                     Channel::Email if !c.address.contains('@') => {
                         wrong.push(format!("{lane} is not an e-mail address"));
                     }

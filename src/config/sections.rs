@@ -52,7 +52,10 @@ impl Server {
         let url = self.public_url.trim_end_matches('/');
         let local = url.starts_with("http://127.0.0.1") || url.starts_with("http://localhost");
         if !(url.starts_with("https://") || local && self.listen.ip().is_loopback()) {
-            wrong.push("server.public_url must start with https:// (links in alerts are built from it)".into());
+            wrong.push(
+                "server.public_url must start with https:// (links in alerts are built from it)"
+                    .into(),
+            );
         }
     }
 }
@@ -167,10 +170,14 @@ pub struct Dispatch {
 impl Dispatch {
     pub(super) fn check(&self, slowest: u64, wrong: &mut Vec<String>) {
         if self.in_flight == 0 || self.in_flight_per_target == 0 {
-            wrong.push("dispatch.in_flight and dispatch.in_flight_per_target must be 1 or more".into());
+            wrong.push(
+                "dispatch.in_flight and dispatch.in_flight_per_target must be 1 or more".into(),
+            );
         }
         if self.give_up_hours < 72 {
-            wrong.push("dispatch.give_up_hours must be 72 or more: an alert is not dropped sooner".into());
+            wrong.push(
+                "dispatch.give_up_hours must be 72 or more: an alert is not dropped sooner".into(),
+            );
         }
         let least = i64::try_from(slowest).unwrap_or(i64::MAX).saturating_mul(2).max(20);
         if self.lease_seconds < least {

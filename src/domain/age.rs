@@ -19,7 +19,8 @@ pub fn at(born: NaiveDate, on: NaiveDate) -> Option<Age> {
     if total_days < 0 {
         return None;
     }
-    let mut months = u32::try_from((on.year() - born.year()) * 12).ok()? + on.month() - born.month();
+    let mut months =
+        u32::try_from((on.year() - born.year()) * 12).ok()? + on.month() - born.month();
     while months > 0 && month_day(born, months)? > on {
         months -= 1;
     }

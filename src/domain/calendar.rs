@@ -32,7 +32,11 @@ impl Calendar {
         let mut c = Self::default();
         for (y, m, d, on) in PROCLAIMED {
             if let Some(date) = NaiveDate::from_ymd_opt(y, m, d) {
-                if on { c.added.insert(date) } else { c.removed.insert(date) };
+                if on {
+                    c.added.insert(date)
+                } else {
+                    c.removed.insert(date)
+                };
             }
         }
         c.added.extend(added);
@@ -72,7 +76,8 @@ impl Calendar {
 fn usual_holidays(year: i32) -> [Option<NaiveDate>; 8] {
     let ymd = |m, d| NaiveDate::from_ymd_opt(year, m, d);
     let easter = easter_sunday(year);
-    let from_easter = |days: i64| easter.and_then(|e| e.checked_add_signed(chrono::Duration::days(days)));
+    let from_easter =
+        |days: i64| easter.and_then(|e| e.checked_add_signed(chrono::Duration::days(days)));
     // Christmas and Boxing Day each move to the next weekday that is neither of them.
     let (christmas, boxing) = match ymd(12, 25).map(|d| d.weekday()) {
         Some(Weekday::Fri) => (ymd(12, 25), ymd(12, 28)),

@@ -45,9 +45,9 @@ pub fn read(date: NaiveDate, time: NaiveTime) -> Reading {
 pub fn parse_day(text: &str) -> Option<NaiveDate> {
     let b = text.as_bytes();
     let shaped = b.len() == 10
-        && b.iter().enumerate().all(|(i, c)| {
-            if matches!(i, 4 | 7) { *c == b'-' } else { c.is_ascii_digit() }
-        });
+        && b.iter()
+            .enumerate()
+            .all(|(i, c)| if matches!(i, 4 | 7) { *c == b'-' } else { c.is_ascii_digit() });
     let date = shaped.then(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()).flatten()?;
     (1850..=2200).contains(&chrono::Datelike::year(&date)).then_some(date)
 }
@@ -56,9 +56,10 @@ pub fn parse_day(text: &str) -> Option<NaiveDate> {
 #[must_use]
 pub fn parse_time(text: &str) -> Option<NaiveTime> {
     let shaped = matches!(text.len(), 5 | 8)
-        && text.bytes().enumerate().all(|(i, c)| {
-            if matches!(i, 2 | 5) { c == b':' } else { c.is_ascii_digit() }
-        });
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(i, c)| if matches!(i, 2 | 5) { c == b':' } else { c.is_ascii_digit() });
     let format = if text.len() == 5 { "%H:%M" } else { "%H:%M:%S" };
     let time = shaped.then(|| NaiveTime::parse_from_str(text, format).ok()).flatten()?;
     // A leap second is a second too many for a form.

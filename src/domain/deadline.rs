@@ -53,8 +53,7 @@ pub fn clocks(case: &CaseState, lengths: &Lengths, now: DateTime<Utc>) -> Vec<Cl
         overdue: met.unwrap_or(now) > due,
     };
     // With no time of death the day's end counts, so that no case looks late that may not be.
-    let notify_from =
-        if case.facts.death.time.is_some() { died } else { died + Duration::days(1) };
+    let notify_from = if case.facts.death.time.is_some() { died } else { died + Duration::days(1) };
     vec![
         clock(
             "T04",
@@ -68,7 +67,12 @@ pub fn clocks(case: &CaseState, lengths: &Lengths, now: DateTime<Utc>) -> Vec<Cl
             months(lengths.cdr_meeting_months),
             met_on(Milestone::CdrMeeting),
         ),
-        clock("T15", "Review complete", months(lengths.review_months), met_on(Milestone::PanelReview)),
+        clock(
+            "T15",
+            "Review complete",
+            months(lengths.review_months),
+            met_on(Milestone::PanelReview),
+        ),
     ]
 }
 

@@ -53,19 +53,43 @@ pub enum Event {
     },
     /// The rules were run. `standing` is what holds from now on: the rules' answer, or the more
     /// cautious one that stood before.
-    JarAssessed { assessment: Assessment, scope: Scope, standing: Decision },
-    AlertsPlanned { alerts: Vec<PlannedAlert> },
+    JarAssessed {
+        assessment: Assessment,
+        scope: Scope,
+        standing: Decision,
+    },
+    AlertsPlanned {
+        alerts: Vec<PlannedAlert>,
+    },
     FactsAmended {
         patch: Box<Facts>,
         how: Amendment,
         changed: Vec<String>,
         reason: String,
     },
-    JarStoodDown { reason: String, consulted: Vec<Person>, decided_by: Person, recalled: Vec<AlertId> },
+    JarStoodDown {
+        reason: String,
+        consulted: Vec<Person>,
+        decided_by: Person,
+        recalled: Vec<AlertId>,
+    },
     /// A person decided that a response is due although the rules did not say so.
-    JarCalled { reason: String, consulted: Vec<Person>, decided_by: Person },
-    AlertAcknowledged { alert: AlertId, agency: String, person: Person, note: String, means: Means },
-    MilestoneRecorded { record: Record, note: String },
+    JarCalled {
+        reason: String,
+        consulted: Vec<Person>,
+        decided_by: Person,
+    },
+    AlertAcknowledged {
+        alert: AlertId,
+        agency: String,
+        person: Person,
+        note: String,
+        means: Means,
+    },
+    MilestoneRecorded {
+        record: Record,
+        note: String,
+    },
     ListedForPanel {
         panel: PanelId,
         panel_name: String,
@@ -75,7 +99,10 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         despite: Option<String>,
     },
-    TakenOffPanel { panel: PanelId, reason: String },
+    TakenOffPanel {
+        panel: PanelId,
+        reason: String,
+    },
 }
 
 impl Event {

@@ -220,14 +220,28 @@ optional_struct!(
     /// Who is calling, and how to call back.
     Contact { name: String, role: String, organisation: String, telephone: String, email: String }
 );
-optional_struct!(
-    HouseholdMember { relationship: String, name: String, age_or_date_of_birth: String }
-);
-optional_struct!(
-    Professional { agency: String, name: String, role: String, telephone: String, email: String }
-);
+optional_struct!(HouseholdMember {
+    relationship: String,
+    name: String,
+    age_or_date_of_birth: String
+});
+optional_struct!(Professional {
+    agency: String,
+    name: String,
+    role: String,
+    telephone: String,
+    email: String
+});
 silent_debug!(
-    Facts, Child, Address, Place, Death, JarAnswers, Contact, HouseholdMember, Professional
+    Facts,
+    Child,
+    Address,
+    Place,
+    Death,
+    JarAnswers,
+    Contact,
+    HouseholdMember,
+    Professional
 );
 
 /// How new facts relate to those already held.
@@ -318,9 +332,9 @@ impl Facts {
     pub fn died_at(&self) -> Option<DateTime<Utc>> {
         let date = self.death.date?;
         Some(match self.death.time.map(|t| civil_time::read(date, t)) {
-            Some(
-                civil_time::Reading::Exact(t) | civil_time::Reading::Twice { earlier: t, .. },
-            ) => t,
+            Some(civil_time::Reading::Exact(t) | civil_time::Reading::Twice { earlier: t, .. }) => {
+                t
+            }
             Some(civil_time::Reading::Never { .. }) | None => civil_time::start_of(date),
         })
     }

@@ -53,8 +53,9 @@ impl Reference {
                 (least..=most).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit())
             })
         };
-        let right =
-            parts.next() == Some("CDR") && digits(parts.next(), 4, 4) && digits(parts.next(), 6, 12);
+        let right = parts.next() == Some("CDR")
+            && digits(parts.next(), 4, 4)
+            && digits(parts.next(), 6, 12);
         right.then_some(Self(text))
     }
 

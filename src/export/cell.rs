@@ -9,9 +9,9 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
     // Spreadsheets skip leading spaces before they look for a formula; full-width signs count too.
     let first = text.trim_start_matches([' ', '\u{a0}', '\u{feff}']).chars().next();
     match first {
-        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%' | '＝' | '＋' | '－' | '＠') => {
-            Cow::Owned(format!("'{text}"))
-        }
+        Some(
+            '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '|' | '%' | '＝' | '＋' | '－' | '＠',
+        ) => Cow::Owned(format!("'{text}")),
         _ => Cow::Borrowed(text),
     }
 }

@@ -215,8 +215,7 @@ impl Keyring {
     /// # Errors
     /// The named master key is not configured, or the wrapped key was changed.
     pub fn unwrap(&self, name: &str, aad: &[u8], wrapped: &[u8]) -> Result<Key, CryptError> {
-        let master =
-            self.keys.get(name).ok_or_else(|| CryptError::UnknownKey(name.to_owned()))?;
+        let master = self.keys.get(name).ok_or_else(|| CryptError::UnknownKey(name.to_owned()))?;
         Key::from_bytes(&master.open(aad, wrapped)?)
     }
 }

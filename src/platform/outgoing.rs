@@ -154,11 +154,23 @@ mod tests {
     fn private_targets_are_refused_in_every_spelling() {
         let reach = Reach::default();
         for url in [
-            "https://127.0.0.1/", "https://0x7f000001/", "https://2130706433/", "https://127.1/",
-            "https://[::1]/", "https://[::ffff:127.0.0.1]/", "https://[::ffff:10.0.0.1]/",
-            "https://[64:ff9b::a00:1]/", "https://[2002:7f00:1::]/", "https://10.1.2.3/",
-            "https://169.254.169.254/latest/meta-data", "https://192.168.0.1/", "https://0.0.0.0/",
-            "https://[fe80::1]/", "https://[fd00::1]/", "https://[::]/", "https://100.64.0.1/",
+            "https://127.0.0.1/",
+            "https://0x7f000001/",
+            "https://2130706433/",
+            "https://127.1/",
+            "https://[::1]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[64:ff9b::a00:1]/",
+            "https://[2002:7f00:1::]/",
+            "https://10.1.2.3/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://192.168.0.1/",
+            "https://0.0.0.0/",
+            "https://[fe80::1]/",
+            "https://[fd00::1]/",
+            "https://[::]/",
+            "https://100.64.0.1/",
         ] {
             assert_eq!(reach.check(url), Err(Refused::Private), "{url}");
         }

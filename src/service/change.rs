@@ -238,7 +238,8 @@ impl Service {
             Self::allow(caller, action, Object::default())?;
         }
         let (id, area) = found.ok_or(ServiceError::NotFound)?;
-        let alerts = if caller.agency.is_some() { self.store.alerts(id).await? } else { Vec::new() };
+        let alerts =
+            if caller.agency.is_some() { self.store.alerts(id).await? } else { Vec::new() };
         let agencies: Vec<&str> = alerts.iter().map(|a| a.agency.as_str()).collect();
         let object = Object { area: Some(&area), agencies: &agencies };
         Self::allow(caller, action, object).map_err(|_| ServiceError::NotFound)?;
@@ -264,7 +265,11 @@ impl Service {
                     return Err(invalid("reason", "required", "say why"));
                 }
                 if !d.consulted.iter().any(|p| !p.name.trim().is_empty()) {
-                    return Err(invalid("consulted", "required", "name at least one person you consulted"));
+                    return Err(invalid(
+                        "consulted",
+                        "required",
+                        "name at least one person you consulted",
+                    ));
                 }
                 let decided_by = match (d.decided_by, &caller.who) {
                     (Some(p), _) if !p.name.trim().is_empty() => p,

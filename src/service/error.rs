@@ -40,7 +40,9 @@ impl From<StoreError> for ServiceError {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::Commit(c) => c.into(),
-            StoreError::Sql(sqlx) if sqlx_is_outage(&sqlx) => Self::Unavailable(CommitError::Unavailable),
+            StoreError::Sql(sqlx) if sqlx_is_outage(&sqlx) => {
+                Self::Unavailable(CommitError::Unavailable)
+            }
             other => Self::Internal(other),
         }
     }
@@ -59,7 +61,10 @@ impl From<CommitError> for ServiceError {
 /// Whether reading failed because the database is away, not because the question was wrong.
 fn sqlx_is_outage(e: &sqlx::Error) -> bool {
     match e {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Tls(_) => true,
         sqlx::Error::Database(d) => {
             d.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c == "5")
         }
@@ -70,9 +75,5 @@ fn sqlx_is_outage(e: &sqlx::Error) -> bool {
 /// One wrong field.
 #[must_use]
 pub fn invalid(field: &str, code: &'static str, message: impl Into<String>) -> ServiceError {
-    ServiceError::Invalid(vec![Problem {
-        field: field.to_owned(),
-        code,
-        message: message.into(),
-    }])
+    ServiceError::Invalid(vec![Problem { field: field.to_owned(), code, message: message.into() }])
 }

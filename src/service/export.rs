@@ -1,15 +1,15 @@
 //! An export to NCMD formats, streamed: memory does not grow with the number of cases.
 
-use super::error::ServiceError;
 use super::Service;
+use super::error::ServiceError;
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::civil_time;
 use crate::domain::facts::EventKind;
 use crate::domain::jar::{self, Decision};
 use crate::domain::scope;
 use crate::export::ncmd::{self, CsvWriter, FORM, JsonWriter, Source};
-use crate::platform::fresh;
 use crate::platform::crypt::{Hasher, hex};
+use crate::platform::fresh;
 use crate::store::ExportRow;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
@@ -132,7 +132,9 @@ impl Service {
             .into_iter()
             .map(|(name, t)| json!({ "name": name, "sha256": hex(&t.hasher.finish()), "bytes": t.bytes }))
             .collect();
-        let main = files.iter().find(|f| f["name"].as_str().is_some_and(|n| n.starts_with("notification")));
+        let main = files
+            .iter()
+            .find(|f| f["name"].as_str().is_some_and(|n| n.starts_with("notification")));
         let sha256 = main.and_then(|f| f["sha256"].as_str()).unwrap_or_default().to_owned();
         let row = ExportRow {
             id,

@@ -23,8 +23,8 @@ use crate::config::area::Directory;
 use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::case::Context;
-use crate::platform::fresh;
 use crate::platform::clock::SharedClock;
+use crate::platform::fresh;
 use crate::platform::metrics::Metrics;
 use crate::store::Store;
 use chrono::{DateTime, Utc};
@@ -62,12 +62,7 @@ impl Service {
         let recipients =
             |kind: AlertKind| -> Vec<Recipient> { self.directory.recipients(area, kind, now) };
         let extra = known.map_or(&[][..], |a| &a.extra_triggers);
-        f(&mut Context {
-            new_id: &mut fresh::id,
-            recipients: &recipients,
-            desk: &desk,
-            extra,
-        })
+        f(&mut Context { new_id: &mut fresh::id, recipients: &recipients, desk: &desk, extra })
     }
 
     /// The areas a caller may list, of those configured.
@@ -85,11 +80,7 @@ impl Service {
         )
     }
 
-    fn allow(
-        caller: &Caller,
-        action: Action,
-        object: Object<'_>,
-    ) -> Result<(), ServiceError> {
+    fn allow(caller: &Caller, action: Action, object: Object<'_>) -> Result<(), ServiceError> {
         if may(caller, action, object) { Ok(()) } else { Err(ServiceError::Forbidden) }
     }
 }

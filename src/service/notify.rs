@@ -1,7 +1,7 @@
 //! A death is notified.
 
-use super::error::ServiceError;
 use super::Service;
+use super::error::ServiceError;
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::case::{self, CaseState};
 use crate::domain::civil_time;
@@ -122,18 +122,31 @@ impl Service {
         };
         let known = self.directory.area(area).map(|a| a.id.clone());
         known.filter(|a| caller.covers(a)).ok_or_else(|| {
-            super::invalid("area", "not_in_list", "is not an area served here; leave it out to use the first one")
+            super::invalid(
+                "area",
+                "not_in_list",
+                "is not an area served here; leave it out to use the first one",
+            )
         })
     }
 
     /// Keyed digests of a key (bound to its sender and use) and of a body: neither is stored.
-    pub(super) fn digests(&self, caller: &Caller, what: &str, i: &Idempotency) -> (Vec<u8>, Vec<u8>) {
+    pub(super) fn digests(
+        &self,
+        caller: &Caller,
+        what: &str,
+        i: &Idempotency,
+    ) -> (Vec<u8>, Vec<u8>) {
         let key = self.store.service_key(ServiceKey::Idempotency);
         let named = format!("{}\0{what}\0{}", caller.actor(), i.key);
         (key.mac(named.as_bytes()).to_vec(), key.mac(&i.body).to_vec())
     }
 
-    pub(super) async fn answered(&self, key: &[u8], body: &[u8]) -> Result<Option<Answer>, ServiceError> {
+    pub(super) async fn answered(
+        &self,
+        key: &[u8],
+        body: &[u8],
+    ) -> Result<Option<Answer>, ServiceError> {
         let Some(row) = self.store.answered(key).await? else { return Ok(None) };
         if row.body != body {
             return Err(ServiceError::KeyReused);

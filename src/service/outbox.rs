@@ -1,11 +1,11 @@
 //! From planned alerts to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
-use crate::platform::fresh;
 use crate::domain::alert::AlertKind;
 use crate::domain::case::CaseState;
-use crate::store::{CommitError, Job};
+use crate::platform::fresh;
 use crate::store::changes::{ChangeSet, DeliveryRow};
+use crate::store::{CommitError, Job};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Instant;

@@ -8,8 +8,8 @@ use crate::domain::case::{self, Refusal};
 use crate::domain::civil_time;
 use crate::domain::id::{PanelId, Reference};
 use crate::domain::ready::Blocker;
-use crate::platform::fresh;
 use crate::platform::crypt::Key;
+use crate::platform::fresh;
 use crate::store::changes::{ChangeSet, PanelRow};
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -49,12 +49,19 @@ impl Service {
         let area = area.unwrap_or(own);
         Self::allow(caller, Action::ChangePanels, Object::default())?;
         let known = self.directory.area(area).filter(|a| caller.covers(&a.id));
-        let area = known.ok_or_else(|| invalid("area", "not_in_list", "is not an area of yours"))?.id.clone();
+        let area = known
+            .ok_or_else(|| invalid("area", "not_in_list", "is not an area of yours"))?
+            .id
+            .clone();
         if name.trim().is_empty() {
             return Err(invalid("name", "required", "give the panel a name"));
         }
         let Some(held_on) = held_on else {
-            return Err(invalid("held_on", "required", "give the day of the meeting, like 2026-12-01"));
+            return Err(invalid(
+                "held_on",
+                "required",
+                "give the day of the meeting, like 2026-12-01",
+            ));
         };
         let panel = PanelRow {
             id: fresh::id(),
@@ -167,7 +174,8 @@ impl Service {
 /// be joined to another by them.
 fn anonymous_reference() -> Result<String, ServiceError> {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
-    let random = Key::random().map_err(crate::store::StoreError::from).map_err(ServiceError::from)?;
+    let random =
+        Key::random().map_err(crate::store::StoreError::from).map_err(ServiceError::from)?;
     let bytes = random.mac(b"anonymous reference");
     let code: String =
         bytes.iter().take(8).map(|b| char::from(LETTERS[usize::from(b % 32)])).collect();

@@ -227,12 +227,14 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             1 => "Notification received, with one point to check.".to_owned(),
             n => format!("Notification received, with {n} points to check."),
         },
-        Event::JarAssessed { assessment, standing, .. } if assessment.decision < *standing => format!(
-            "Assessed by {}: {} ({}). The response stands until a person stands it down.",
-            assessment.ruleset,
-            assessment.decision.word().replace('_', " "),
-            assessment.reason
-        ),
+        Event::JarAssessed { assessment, standing, .. } if assessment.decision < *standing => {
+            format!(
+                "Assessed by {}: {} ({}). The response stands until a person stands it down.",
+                assessment.ruleset,
+                assessment.decision.word().replace('_', " "),
+                assessment.reason
+            )
+        }
         Event::JarAssessed { assessment, .. } => format!(
             "Assessed by {}: {} ({})",
             assessment.ruleset,
@@ -285,7 +287,9 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
 
 fn people(list: &[crate::domain::event::Person]) -> String {
     list.iter()
-        .map(|p| if p.role.is_empty() { p.name.clone() } else { format!("{} ({})", p.name, p.role) })
+        .map(
+            |p| if p.role.is_empty() { p.name.clone() } else { format!("{} ({})", p.name, p.role) },
+        )
         .collect::<Vec<_>>()
         .join(", ")
 }

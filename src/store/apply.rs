@@ -6,9 +6,9 @@ use super::changes::{
 };
 use super::engine::{Conn, on};
 use super::rows::many;
+use crate::platform::failpoint::{Point, reach};
 use std::collections::BTreeMap;
 use uuid::Uuid;
-use crate::platform::failpoint::{Point, reach};
 
 /// Why a batch was not applied.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub(super) enum Fault {
 
 impl From<sqlx::Error> for Fault {
     fn from(e: sqlx::Error) -> Self {
-        let unique = e.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+        let unique =
+            e.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
         if unique { Self::Conflict } else { Self::Sql(e) }
     }
 }
@@ -46,19 +47,27 @@ fn all<'a, T>(sets: &'a [ChangeSet], of: impl Fn(&'a ChangeSet) -> &'a Vec<T>) -
 async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     let rows: Vec<&AnswerRow> = all(sets, |s| &s.answers);
     many!(
-        conn, &rows, 5,
-        "INSERT INTO idempotency (digest, body, status, answer, at) VALUES ", "",
+        conn,
+        &rows,
+        5,
+        "INSERT INTO idempotency (digest, body, status, answer, at) VALUES ",
+        "",
         |q, r| q.bind(&r.digest).bind(&r.body).bind(r.status).bind(&r.answer).bind(r.at)
     );
     let rows: Vec<&NewStream> = all(sets, |s| &s.new_streams);
     many!(
-        conn, &rows, 5,
-        "INSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES ", "",
+        conn,
+        &rows,
+        5,
+        "INSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES ",
+        "",
         |q, r| q.bind(r.id).bind(r.version).bind(&r.head).bind(&r.key_name).bind(&r.wrapped_key)
     );
     let rows: Vec<&Advanced> = all(sets, |s| &s.advanced);
     let moved = many!(
-        conn, &rows, 4,
+        conn,
+        &rows,
+        4,
         "UPDATE stream SET version = v.column3, head = v.column4 FROM (VALUES ",
         ") AS v WHERE stream.id = v.column1 AND stream.version = v.column2",
         |q, r| q.bind(r.id).bind(r.from).bind(r.to).bind(&r.head)
@@ -68,8 +77,11 @@ async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     }
     let rows: Vec<&Entry> = all(sets, |s| &s.entries);
     many!(
-        conn, &rows, 7,
-        "INSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES ", "",
+        conn,
+        &rows,
+        7,
+        "INSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES ",
+        "",
         |q, r| q
             .bind(r.stream_id)
             .bind(r.version)
@@ -85,7 +97,9 @@ async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
 async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     let rows: Vec<&CaseRow> = all(sets, |s| &s.cases);
     many!(
-        conn, &rows, 16,
+        conn,
+        &rows,
+        16,
         "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES ",
         " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts",
         |q, r| q
@@ -108,8 +122,11 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     );
     let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
     many!(
-        conn, &rows, 3,
-        "INSERT INTO case_lookup (kind, digest, case_id) VALUES ", " ON CONFLICT DO NOTHING",
+        conn,
+        &rows,
+        3,
+        "INSERT INTO case_lookup (kind, digest, case_id) VALUES ",
+        " ON CONFLICT DO NOTHING",
         |q, r| q.bind(r.kind).bind(&r.digest).bind(r.case_id)
     );
     Ok(())
@@ -118,8 +135,11 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
 async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     let rows: Vec<&AlertRow> = all(sets, |s| &s.alerts);
     many!(
-        conn, &rows, 10,
-        "INSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES ", "",
+        conn,
+        &rows,
+        10,
+        "INSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES ",
+        "",
         |q, r| q
             .bind(r.id)
             .bind(r.case_id)
@@ -142,7 +162,9 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     }
     let rows: Vec<&AlertChange> = highest.into_values().collect();
     many!(
-        conn, &rows, 3,
+        conn,
+        &rows,
+        3,
         "UPDATE alert SET state = v.column2, rank = v.column3 FROM (VALUES ",
         ") AS v WHERE alert.id = v.column1 AND alert.rank < v.column3",
         |q, r| q.bind(r.id).bind(r.state).bind(r.rank)
@@ -153,8 +175,11 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
 async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     let rows: Vec<&DeliveryRow> = all(sets, |s| &s.deliveries);
     many!(
-        conn, &rows, 11,
-        "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES ", "",
+        conn,
+        &rows,
+        11,
+        "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES ",
+        "",
         |q, r| q
             .bind(r.id)
             .bind(r.alert_id)
@@ -170,8 +195,11 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     );
     let rows: Vec<&AttemptRow> = all(sets, |s| &s.attempts);
     many!(
-        conn, &rows, 8,
-        "INSERT INTO attempt (delivery_id, alert_id, n, at, outcome, code, took_ms, state) VALUES ", "",
+        conn,
+        &rows,
+        8,
+        "INSERT INTO attempt (delivery_id, alert_id, n, at, outcome, code, took_ms, state) VALUES ",
+        "",
         |q, r| q
             .bind(r.delivery_id)
             .bind(r.alert_id)
@@ -185,7 +213,9 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     let rows: Vec<&DeliveryResult> = all(sets, |s| &s.results);
     // A worker that lost its lease meanwhile hits no row: the new owner's word counts.
     many!(
-        conn, &rows, 6,
+        conn,
+        &rows,
+        6,
         "UPDATE delivery SET state = v.column3, next_at = v.column4, attempts = v.column5, last_outcome = v.column6, lease_until = NULL FROM (VALUES ",
         ") AS v WHERE delivery.id = v.column1 AND delivery.lease_token = v.column2 AND delivery.state = 'leased'",
         |q, r| q
@@ -213,7 +243,8 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).execute(c).await?.rows_affected());
     }
     for p in sets.iter().flat_map(|s| &s.panels) {
-        const SQL: &str = "INSERT INTO panel (id, area, name, held_on, created_at) VALUES ($1, $2, $3, $4, $5)";
+        const SQL: &str =
+            "INSERT INTO panel (id, area, name, held_on, created_at) VALUES ($1, $2, $3, $4, $5)";
         on!(conn conn, |c| sqlx::query(SQL).bind(p.id).bind(&p.area).bind(&p.name).bind(p.held_on).bind(p.created_at).execute(c).await?.rows_affected());
     }
     for l in sets.iter().flat_map(|s| &s.listed) {

@@ -50,7 +50,9 @@ pub async fn backup(target: &Target, out: &Path) -> Result<(), BackupError> {
                 .and_then(|()| std::fs::rename(&part, out))
                 .map_err(|e| BackupError::File(e.to_string()))
         }
-        Target::Pg(o, secret) => run_pg_tool("pg_dump", o, secret.as_ref(), &["-Fc", "-f"], out).await,
+        Target::Pg(o, secret) => {
+            run_pg_tool("pg_dump", o, secret.as_ref(), &["-Fc", "-f"], out).await
+        }
     }
 }
 

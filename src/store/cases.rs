@@ -189,7 +189,9 @@ impl Store {
     pub async fn first_delivery(&self, alert: AlertId) -> Result<Option<Uuid>, StoreError> {
         const SQL: &str =
             "SELECT id FROM delivery WHERE alert_id = $1 ORDER BY channel, lane LIMIT 1";
-        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(alert.0).fetch_optional(p).await?))
+        Ok(
+            on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(alert.0).fetch_optional(p).await?),
+        )
     }
 
     /// Records that somebody opened what an alert leads to.

@@ -31,8 +31,14 @@ impl ChangeSet {
     /// About how many rows it writes.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.entries.len() + self.cases.len() + self.lookups.len() + self.alerts.len()
-            + self.deliveries.len() + self.attempts.len() * 3 + self.audit.len() + 2
+        self.entries.len()
+            + self.cases.len()
+            + self.lookups.len()
+            + self.alerts.len()
+            + self.deliveries.len()
+            + self.attempts.len() * 3
+            + self.audit.len()
+            + 2
     }
 }
 

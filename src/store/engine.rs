@@ -202,7 +202,8 @@ pub fn refuse_old(version: &str) -> Result<(), sqlx::Error> {
     let found = (n.next().unwrap_or(0), n.next().unwrap_or(0), n.next().unwrap_or(0));
     if found < SQLITE_AT_LEAST {
         return Err(sqlx::Error::Configuration(
-            format!("SQLite {version} has a bug that can lose data; 3.51.3 or later is needed").into(),
+            format!("SQLite {version} has a bug that can lose data; 3.51.3 or later is needed")
+                .into(),
         ));
     }
     Ok(())

@@ -7,8 +7,8 @@ use super::{Store, StoreError, project};
 use crate::domain::case::{CaseState, apply};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::id::{CaseId, Reference};
-use crate::platform::fresh;
 use crate::platform::crypt::{Key, sha256};
+use crate::platform::fresh;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -179,11 +179,8 @@ impl Store {
             .fetch_optional(p)
             .await?);
         let Some(stream) = stream else { return Ok(None) };
-        let key = self.unwrap_case_key(
-            id.0,
-            stream.key_name.as_deref(),
-            stream.wrapped_key.as_deref(),
-        )?;
+        let key =
+            self.unwrap_case_key(id.0, stream.key_name.as_deref(), stream.wrapped_key.as_deref())?;
         // Entries committed after the stream was read belong to the next load.
         const ENTRIES: &str = "SELECT stream_id, version, name, at, actor, payload, hash FROM journal WHERE stream_id = $1 AND version <= $2 ORDER BY version";
         let entries: Vec<Entry> = on!(pool self.pool(), |p| sqlx::query_as(ENTRIES)
@@ -211,11 +208,8 @@ impl Store {
             .fetch_optional(p)
             .await?);
         let Some(stream) = stream else { return Ok(Vec::new()) };
-        let key = self.unwrap_case_key(
-            id.0,
-            stream.key_name.as_deref(),
-            stream.wrapped_key.as_deref(),
-        )?;
+        let key =
+            self.unwrap_case_key(id.0, stream.key_name.as_deref(), stream.wrapped_key.as_deref())?;
         const ENTRIES: &str = "SELECT stream_id, version, name, at, actor, payload, hash FROM journal WHERE stream_id = $1 ORDER BY version";
         let entries: Vec<Entry> = on!(pool self.pool(), |p| sqlx::query_as(ENTRIES)
             .bind(id.0)
@@ -228,7 +222,10 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn find(&self, reference: &Reference) -> Result<Option<(CaseId, String)>, StoreError> {
+    pub async fn find(
+        &self,
+        reference: &Reference,
+    ) -> Result<Option<(CaseId, String)>, StoreError> {
         const SQL: &str = "SELECT id, area FROM cases WHERE reference = $1";
         let found: Option<(Uuid, String)> = on!(pool self.pool(), |p| sqlx::query_as(SQL)
             .bind(reference.as_str())

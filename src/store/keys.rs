@@ -118,7 +118,8 @@ impl Store {
             }
         }
         loop {
-            const OLD: &str = "SELECT id, key_name, wrapped_key FROM stream WHERE key_name <> $1 LIMIT 200";
+            const OLD: &str =
+                "SELECT id, key_name, wrapped_key FROM stream WHERE key_name <> $1 LIMIT 200";
             let old: Vec<(Uuid, String, Vec<u8>)> = on!(conn &mut conn, |c| sqlx::query_as(OLD)
                 .bind(keyring.active())
                 .fetch_all(c)

@@ -98,7 +98,11 @@ impl Store {
 
     /// # Errors
     /// The change was not committed.
-    pub async fn touch_session(&self, digest: Vec<u8>, at: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn touch_session(
+        &self,
+        digest: Vec<u8>,
+        at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "UPDATE session SET seen_at = $2 WHERE digest = $1";
         self.task(Box::new(move |conn| {
             Box::pin(async move {

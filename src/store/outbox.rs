@@ -102,7 +102,9 @@ impl Store {
     /// The database failed.
     pub async fn delivery_area(&self, delivery: Uuid) -> Result<Option<String>, StoreError> {
         const SQL: &str = "SELECT c.area FROM delivery d JOIN alert a ON a.id = d.alert_id JOIN cases c ON c.id = a.case_id WHERE d.id = $1";
-        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(delivery).fetch_optional(p).await?))
+        Ok(
+            on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(delivery).fetch_optional(p).await?),
+        )
     }
 
     /// Whether a write would be stored right now: one is made and kept (the time it was asked).
@@ -146,7 +148,8 @@ impl Store {
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
-                let n = on!(conn conn, |c| sqlx::query(sql).bind(at).execute(c).await?.rows_affected());
+                let n =
+                    on!(conn conn, |c| sqlx::query(sql).bind(at).execute(c).await?.rows_affected());
                 let _ = tx.send(n);
                 Ok(())
             })
@@ -164,9 +167,9 @@ impl Store {
         const ANY: &str = "SELECT EXISTS (SELECT 1 FROM delivery d JOIN alert a ON a.id = d.alert_id WHERE d.state = 'dead' AND a.rank < 2)";
         let any: bool = on!(pool self.pool(), |p| sqlx::query_scalar(ANY).fetch_one(p).await?);
         if any {
-            self.task(Box::new(|conn| Box::pin(async move {
-                conn.run(super::rebuild::FAILED).await.map(drop)
-            })))
+            self.task(Box::new(|conn| {
+                Box::pin(async move { conn.run(super::rebuild::FAILED).await.map(drop) })
+            }))
             .await?;
         }
         Ok(())

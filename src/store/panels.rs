@@ -58,7 +58,11 @@ impl Store {
 
     /// # Errors
     /// The change was not committed.
-    pub async fn set_setting(&self, name: &'static str, value: &'static str) -> Result<(), StoreError> {
+    pub async fn set_setting(
+        &self,
+        name: &'static str,
+        value: &'static str,
+    ) -> Result<(), StoreError> {
         const SQL: &str = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         self.task(Box::new(move |conn| {
             Box::pin(async move {

@@ -71,7 +71,9 @@ impl Store {
                 });
             }
             Event::TakenOffPanel { panel, .. } => set.unlisted.push((panel.0, id.0)),
-            Event::JarAssessed { .. } | Event::JarCalled { .. } | Event::MilestoneRecorded { .. } => {}
+            Event::JarAssessed { .. }
+            | Event::JarCalled { .. }
+            | Event::MilestoneRecorded { .. } => {}
         }
     }
 

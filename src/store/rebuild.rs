@@ -78,7 +78,9 @@ impl Store {
             }
         }
         // What the attempts show, on top of what people did.
-        for state in [AlertState::Sending, AlertState::Accepted, AlertState::Delivered, AlertState::Opened] {
+        for state in
+            [AlertState::Sending, AlertState::Accepted, AlertState::Delivered, AlertState::Opened]
+        {
             const SQL: &str = "UPDATE alert SET state = $1, rank = $2 WHERE rank < $2 AND id IN (SELECT alert_id FROM attempt WHERE state = $1)";
             on!(conn &mut *conn, |c| sqlx::query(SQL).bind(state.word()).bind(state.rank()).execute(c).await?.rows_affected());
             if state == AlertState::Sending {

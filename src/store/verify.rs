@@ -7,8 +7,8 @@ use super::journal::{GENESIS, entry_hash};
 use super::seal::root_over;
 use super::{Store, StoreError};
 use crate::platform::crypt::hex;
-use futures_util::TryStreamExt;
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -85,7 +85,6 @@ impl Store {
         Ok(report)
     }
 
-
     async fn verify_chains(
         &self,
         conn: &mut Conn,
@@ -94,8 +93,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         const HEADS: &str = "SELECT s.id, s.version, s.head, s.sealed_version, s.key_name, s.wrapped_key, c.reference FROM stream s LEFT JOIN cases c ON c.id = s.id ORDER BY s.id";
         const ENTRIES: &str = "SELECT stream_id, version, name, at, actor, payload, hash FROM journal ORDER BY stream_id, version";
-        let heads: Vec<Head> =
-            on!(conn &mut *conn, |c| sqlx::query_as(HEADS).fetch_all(c).await?);
+        let heads: Vec<Head> = on!(conn &mut *conn, |c| sqlx::query_as(HEADS).fetch_all(c).await?);
         for h in &heads {
             let key = self.unwrap_case_key(h.id, h.key_name.as_deref(), h.wrapped_key.as_deref());
             if let Err(e) = key {
@@ -117,10 +115,9 @@ impl Store {
         walk.finish_stream();
         for (id, head) in by_id {
             let place = place(&head.reference, id);
-            report.findings.push(Finding {
-                place,
-                what: format!("all {} entries are missing", head.version),
-            });
+            report
+                .findings
+                .push(Finding { place, what: format!("all {} entries are missing", head.version) });
         }
         for (id, sealed) in seals {
             if !seen.contains(id) {
@@ -132,7 +129,6 @@ impl Store {
         }
         Ok(())
     }
-
 }
 
 async fn seals_by_stream(conn: &mut Conn) -> Result<HashMap<Uuid, Vec<SealedHead>>, StoreError> {
@@ -151,50 +147,50 @@ async fn verify_seals(
     by_stream: &HashMap<Uuid, Vec<SealedHead>>,
     anchors: &[(i64, String)],
 ) -> Result<(), StoreError> {
-        const SQL: &str = "SELECT n, at, previous, root, heads FROM seal ORDER BY n";
-        let seals: Vec<SealRow> = on!(conn conn, |c| sqlx::query_as(SQL).fetch_all(c).await?);
-        let mut leaves: HashMap<i64, Vec<(Uuid, i64, Vec<u8>)>> = HashMap::new();
-        for h in by_stream.values().flatten() {
-            leaves.entry(h.seal_n).or_default().push((h.stream_id, h.version, h.head.clone()));
+    const SQL: &str = "SELECT n, at, previous, root, heads FROM seal ORDER BY n";
+    let seals: Vec<SealRow> = on!(conn conn, |c| sqlx::query_as(SQL).fetch_all(c).await?);
+    let mut leaves: HashMap<i64, Vec<(Uuid, i64, Vec<u8>)>> = HashMap::new();
+    for h in by_stream.values().flatten() {
+        leaves.entry(h.seal_n).or_default().push((h.stream_id, h.version, h.head.clone()));
+    }
+    let mut previous = GENESIS.to_vec();
+    let mut roots = HashMap::new();
+    for (s, expected_n) in seals.iter().zip(1..) {
+        report.seals += 1;
+        let place = format!("seal {}", s.n);
+        let mut finding = |what: &str| {
+            report.findings.push(Finding { place: place.clone(), what: what.to_owned() });
+        };
+        let mut heads = leaves.remove(&s.n).unwrap_or_default();
+        heads.sort_by_key(|(id, ..)| *id);
+        if s.n != expected_n {
+            finding("a seal before this one is missing");
+            break;
+        } else if s.previous != previous {
+            finding("does not follow the seal before it");
+        } else if i64::try_from(heads.len()).ok() != Some(s.heads) {
+            finding("heads under it are missing or were added");
+        } else if root_over(&s.previous, s.at, &heads)[..] != s.root[..] {
+            finding("its root does not fit the heads under it");
         }
-        let mut previous = GENESIS.to_vec();
-        let mut roots = HashMap::new();
-        for (s, expected_n) in seals.iter().zip(1..) {
-            report.seals += 1;
-            let place = format!("seal {}", s.n);
-            let mut finding = |what: &str| {
-                report.findings.push(Finding { place: place.clone(), what: what.to_owned() });
-            };
-            let mut heads = leaves.remove(&s.n).unwrap_or_default();
-            heads.sort_by_key(|(id, ..)| *id);
-            if s.n != expected_n {
-                finding("a seal before this one is missing");
-                break;
-            } else if s.previous != previous {
-                finding("does not follow the seal before it");
-            } else if i64::try_from(heads.len()).ok() != Some(s.heads) {
-                finding("heads under it are missing or were added");
-            } else if root_over(&s.previous, s.at, &heads)[..] != s.root[..] {
-                finding("its root does not fit the heads under it");
-            }
-            previous.clone_from(&s.root);
-            roots.insert(s.n, hex(&s.root));
-        }
-        for n in leaves.keys() {
+        previous.clone_from(&s.root);
+        roots.insert(s.n, hex(&s.root));
+    }
+    for n in leaves.keys() {
+        report.findings.push(Finding {
+            place: format!("seal {n}"),
+            what: "is missing, but heads under it are there".to_owned(),
+        });
+    }
+    for (n, root) in anchors {
+        if roots.get(n) != Some(root) {
             report.findings.push(Finding {
                 place: format!("seal {n}"),
-                what: "is missing, but heads under it are there".to_owned(),
+                what: "does not match the anchor kept outside".to_owned(),
             });
         }
-        for (n, root) in anchors {
-            if roots.get(n) != Some(root) {
-                report.findings.push(Finding {
-                    place: format!("seal {n}"),
-                    what: "does not match the anchor kept outside".to_owned(),
-                });
-            }
-        }
-        Ok(())
+    }
+    Ok(())
 }
 
 fn place(reference: &Option<String>, id: Uuid) -> String {
@@ -229,7 +225,8 @@ impl Walk<'_> {
                 if self.seen.insert(e.stream_id) {
                     self.report.findings.push(Finding {
                         place: place(&None, e.stream_id),
-                        what: "has entries but no head: it was added, or its head was removed".to_owned(),
+                        what: "has entries but no head: it was added, or its head was removed"
+                            .to_owned(),
                     });
                 }
                 return;
@@ -275,7 +272,10 @@ impl Walk<'_> {
         let sealed_to = sealed.map(|s| s.version).max().unwrap_or(0);
         let should = chain.head.version.max(sealed_to);
         let what = if sealed_to != chain.head.sealed_version {
-            Some((sealed_to.max(chain.head.sealed_version), "was sealed, and the seal is not there (or the other way round)"))
+            Some((
+                sealed_to.max(chain.head.sealed_version),
+                "was sealed, and the seal is not there (or the other way round)",
+            ))
         } else if chain.version < should {
             Some((chain.version + 1, "is missing: the end was cut off"))
         } else if chain.hash != chain.head.head {

@@ -30,7 +30,8 @@ pub enum CommitError {
 }
 
 /// A piece of work inside one write transaction of its own.
-pub type Task = Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(), sqlx::Error>> + Send>;
+pub type Task =
+    Box<dyn for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<(), sqlx::Error>> + Send>;
 
 pub(super) enum Write {
     Commit(Box<ChangeSet>, oneshot::Sender<Result<(), CommitError>>),

@@ -51,7 +51,10 @@ impl DemoBox {
 #[must_use]
 pub fn links_in(text: &str) -> Vec<String> {
     let words = text.split(|c: char| c.is_whitespace() || matches!(c, '"' | '<' | '>'));
-    words.filter(|w| w.starts_with("http://") || w.starts_with("https://")).map(str::to_owned).collect()
+    words
+        .filter(|w| w.starts_with("http://") || w.starts_with("https://"))
+        .map(str::to_owned)
+        .collect()
 }
 
 pub(super) fn routes() -> Router<Web> {

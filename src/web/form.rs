@@ -30,7 +30,9 @@ impl Form {
     #[must_use]
     pub fn nested(&self) -> Value {
         let mut root = Map::new();
-        for (name, value) in self.0.iter().filter(|(n, v)| !n.starts_with('_') && !v.trim().is_empty()) {
+        for (name, value) in
+            self.0.iter().filter(|(n, v)| !n.starts_with('_') && !v.trim().is_empty())
+        {
             let mut at = &mut root;
             let mut parts = name.split('.').peekable();
             while let Some(part) = parts.next() {
@@ -56,7 +58,9 @@ mod tests {
 
     #[test]
     fn dotted_names_nest() {
-        let f = Form::parse(b"child.family_name=A+B&child.address.postcode=ZZ1&_key=x&event=death&child=no&empty=+");
+        let f = Form::parse(
+            b"child.family_name=A+B&child.address.postcode=ZZ1&_key=x&event=death&child=no&empty=+",
+        );
         assert_eq!(f.get("event"), "death");
         let nested = f.nested();
         assert_eq!(nested["event"], json!("death"));

@@ -41,7 +41,9 @@ pub(super) fn around(router: Router, web: Web) -> Router {
 async fn headers(State(web): State<Web>, request: Request, next: Next) -> Response {
     if !is_utf8_path(request.uri().path()) {
         let mut r = Problem::not_found().into_response();
-        r.headers_mut().extend(HEADERS.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))));
+        r.headers_mut().extend(
+            HEADERS.map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))),
+        );
         return r;
     }
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
@@ -86,7 +88,11 @@ pub(super) async fn not_found(State(web): State<Web>, request: Request) -> Respo
     if request.uri().path().starts_with("/api/") {
         return Problem::not_found().into_response();
     }
-    web.templates.error(StatusCode::NOT_FOUND, "Page not found", "Check the address, or start again from the first page.")
+    web.templates.error(
+        StatusCode::NOT_FOUND,
+        "Page not found",
+        "Check the address, or start again from the first page.",
+    )
 }
 
 pub(super) async fn method_not_allowed() -> Problem {

@@ -50,7 +50,8 @@ pub fn templates() -> Result<Arc<render::Templates>, minijinja::Error> {
 /// Every route.
 #[must_use]
 pub fn router(web: Web) -> Router {
-    let mut router = Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes());
+    let mut router =
+        Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes());
     if web.demo.is_some() {
         router = router.merge(demo::routes());
     }

@@ -111,8 +111,12 @@ impl From<ServiceError> for Problem {
             }
             ServiceError::Unavailable(why) => {
                 let detail = match why {
-                    CommitError::Full => "nothing was stored: the disk of the database is full. Ring the office and try again",
-                    _ => "the service cannot store anything right now. Repeat with the same Idempotency-Key; if it lasts, ring the office",
+                    CommitError::Full => {
+                        "nothing was stored: the disk of the database is full. Ring the office and try again"
+                    }
+                    _ => {
+                        "the service cannot store anything right now. Repeat with the same Idempotency-Key; if it lasts, ring the office"
+                    }
                 };
                 let mut p = Self::new(StatusCode::SERVICE_UNAVAILABLE, "cannot_store", detail);
                 p.retry_after = Some(5);

@@ -64,10 +64,8 @@ impl Templates {
 
     /// A page; a template that fails is our fault and says no more than that.
     pub fn page(&self, status: StatusCode, name: &str, context: impl Serialize) -> Response {
-        let rendered = self
-            .0
-            .get_template(name)
-            .and_then(|t| t.render(Value::from(Serde(&context))));
+        let rendered =
+            self.0.get_template(name).and_then(|t| t.render(Value::from(Serde(&context))));
         match rendered {
             Ok(html) => (status, Html(html)).into_response(),
             Err(e) => {

@@ -59,8 +59,7 @@ impl Handle {
         let (tx, rx) = mpsc::unbounded_channel();
         let held = Arc::new(AtomicUsize::new(0));
         let token = random_token();
-        let handle =
-            Self { tx, held: held.clone(), open: AtomicBool::new(true), token, lease };
+        let handle = Self { tx, held: held.clone(), open: AtomicBool::new(true), token, lease };
         (Arc::new(handle), Inbox { rx, held })
     }
 
@@ -176,7 +175,9 @@ impl Dispatcher {
             let now = me.clock.now();
             match me.store.reap(now).await {
                 Ok(0) => {}
-                Ok(n) => tracing::info!(messages = n, "took over messages whose worker did not report"),
+                Ok(n) => {
+                    tracing::info!(messages = n, "took over messages whose worker did not report")
+                }
                 Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
             }
             let due = me.store.lanes_due(now).await.unwrap_or_else(|e| {
@@ -234,7 +235,8 @@ impl Dispatcher {
         // And no channel may take longer than it was given: a mail server that says nothing at all
         // must not hold a slot for ever.
         let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind();
-        let outcome = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await {
+        let outcome = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await
+        {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => {
                 Outcome::Refused { code: None, why: "this message cannot be sent as it is" }
@@ -272,13 +274,16 @@ impl Dispatcher {
     fn recorded(&self, job: &Job, outcome: &Outcome, at: DateTime<Utc>, took_ms: i64) -> ChangeSet {
         let n = job.attempts + 1;
         let tried_for = at - job.created_at;
-        let jitter = f64::from(job.id.as_fields().0 ^ u32::try_from(n).unwrap_or(0)) / f64::from(u32::MAX);
+        let jitter =
+            f64::from(job.id.as_fields().0 ^ u32::try_from(n).unwrap_or(0)) / f64::from(u32::MAX);
         let (state, next_at, word, code) = match outcome {
             Outcome::Accepted { code } => ("done", at, "accepted", *code),
             Outcome::Retry { code, why, .. } if tried_for > self.settings.give_up => {
                 ("dead", at, *why, *code)
             }
-            Outcome::Retry { code, why, after } => ("due", at + wait(n, jitter, *after), *why, *code),
+            Outcome::Retry { code, why, after } => {
+                ("due", at + wait(n, jitter, *after), *why, *code)
+            }
             Outcome::Refused { code, why } => ("dead", at, *why, *code),
         };
         let alert = if state == "done" { AlertState::Accepted } else { AlertState::Sending };

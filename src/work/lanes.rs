@@ -41,13 +41,7 @@ const LARGEST_CLAIM: usize = 512;
 impl Lanes {
     #[must_use]
     pub fn new(most: usize, most_per_lane: usize) -> Self {
-        Self {
-            lanes: HashMap::new(),
-            order: VecDeque::new(),
-            in_flight: 0,
-            most,
-            most_per_lane,
-        }
+        Self { lanes: HashMap::new(), order: VecDeque::new(), in_flight: 0, most, most_per_lane }
     }
 
     fn lane(&mut self, name: &str) -> &mut Lane {

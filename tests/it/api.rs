@@ -368,7 +368,8 @@ fn the_openapi_document_describes_every_route() {
             described.push((method.clone(), path.clone()));
         }
     }
-    let mut served: Vec<_> = web::api_paths().into_iter().map(|(m, p)| (m.to_owned(), p.to_owned())).collect();
+    let mut served: Vec<_> =
+        web::api_paths().into_iter().map(|(m, p)| (m.to_owned(), p.to_owned())).collect();
     described.sort();
     served.sort();
     assert_eq!(described, served);

@@ -82,43 +82,87 @@ fn ages_to_the_day() {
         ("2025-12-31", "2026-01-01", 0, 0, 1, 1),
     ] {
         let a = age::at(day(born), day(died)).unwrap();
-        assert_eq!((a.years, a.months, a.days, a.total_days), (years, months, days, total), "{born} {died}");
+        assert_eq!(
+            (a.years, a.months, a.days, a.total_days),
+            (years, months, days, total),
+            "{born} {died}"
+        );
     }
     assert!(age::at(day("2026-01-02"), day("2026-01-01")).is_none());
     assert!(!age::is_adult(day("2008-02-29"), day("2026-02-28")));
     assert!(age::is_adult(day("2008-02-29"), day("2026-03-01")));
-    let band = |d| age::band(age::at(day("2026-01-01") - chrono::Days::new(d), day("2026-01-01")).unwrap()).unwrap().code;
+    let band = |d| {
+        age::band(age::at(day("2026-01-01") - chrono::Days::new(d), day("2026-01-01")).unwrap())
+            .unwrap()
+            .code
+    };
     assert_eq!([band(27), band(28), band(364), band(366)], ["0_27D", "28_364D", "28_364D", "1_4Y"]);
 }
 
 #[test]
 fn clock_change_nights() {
     let at = |d: &str, t: &str| civil_time::read(day(d), t.parse::<NaiveTime>().unwrap());
-    assert_eq!(at("2026-07-01", "03:15:00"), Reading::Exact("2026-07-01T02:15:00Z".parse().unwrap()));
+    assert_eq!(
+        at("2026-07-01", "03:15:00"),
+        Reading::Exact("2026-07-01T02:15:00Z".parse().unwrap())
+    );
     assert_eq!(
         at("2026-10-25", "01:30:00"),
-        Reading::Twice { earlier: "2026-10-25T00:30:00Z".parse().unwrap(), later: "2026-10-25T01:30:00Z".parse().unwrap() }
+        Reading::Twice {
+            earlier: "2026-10-25T00:30:00Z".parse().unwrap(),
+            later: "2026-10-25T01:30:00Z".parse().unwrap()
+        }
     );
     assert_eq!(
         at("2026-03-29", "01:30:00"),
-        Reading::Never { last_before: "00:59:00".parse().unwrap(), first_after: "02:00:00".parse().unwrap() }
+        Reading::Never {
+            last_before: "00:59:00".parse().unwrap(),
+            first_after: "02:00:00".parse().unwrap()
+        }
     );
     let body = |t: &str, d: &str| json!({ "child": { "given_names": "A" }, "death": { "date": d, "time": t }, "notifier": { "telephone": "1" } });
     let e = intake::read(body("01:30", "2026-03-29"), Need::CallBack, now()).unwrap_err();
     assert_eq!((e[0].field.as_str(), e[0].code), ("death.time", "no_such_local_time"));
-    assert!(e[0].message.contains("00:59") && e[0].message.contains("02:00") && e[0].message.contains("29 March 2026"));
+    assert!(
+        e[0].message.contains("00:59")
+            && e[0].message.contains("02:00")
+            && e[0].message.contains("29 March 2026")
+    );
     let ok = intake::read(body("01:30", "2026-10-25"), Need::CallBack, now()).unwrap();
     assert_eq!(ok.warnings[0].code, "ambiguous_local_time");
-    assert_eq!(ok.facts.died_at().unwrap(), "2026-10-25T00:30:00Z".parse::<DateTime<Utc>>().unwrap());
+    assert_eq!(
+        ok.facts.died_at().unwrap(),
+        "2026-10-25T00:30:00Z".parse::<DateTime<Utc>>().unwrap()
+    );
 }
 
 #[test]
 fn working_days_in_england() {
     let c = Calendar::new(&[day("2027-06-04")], &[]);
     for holiday in [
-        "2024-03-29", "2024-04-01", "2025-04-18", "2025-04-21", "2026-04-03", "2026-04-06", "2027-03-26", "2027-03-29",
-        "2026-05-04", "2026-05-25", "2026-08-31", "2026-12-25", "2026-12-28", "2027-01-01", "2027-12-27", "2027-12-28",
-        "2022-01-03", "2022-06-02", "2022-06-03", "2022-09-19", "2023-05-08", "2020-05-08", "2027-06-04",
+        "2024-03-29",
+        "2024-04-01",
+        "2025-04-18",
+        "2025-04-21",
+        "2026-04-03",
+        "2026-04-06",
+        "2027-03-26",
+        "2027-03-29",
+        "2026-05-04",
+        "2026-05-25",
+        "2026-08-31",
+        "2026-12-25",
+        "2026-12-28",
+        "2027-01-01",
+        "2027-12-27",
+        "2027-12-28",
+        "2022-01-03",
+        "2022-06-02",
+        "2022-06-03",
+        "2022-09-19",
+        "2023-05-08",
+        "2020-05-08",
+        "2027-06-04",
     ] {
         assert!(c.is_bank_holiday(day(holiday)), "{holiday}");
     }
@@ -144,7 +188,11 @@ fn nhs_numbers() {
 #[test]
 fn only_what_makes_a_notification_unusable_is_refused_and_every_field_is_named_at_once() {
     let refused = |b: Value| -> Vec<String> {
-        intake::read(b, Need::CallBack, now()).unwrap_err().into_iter().map(|p| format!("{} {}", p.field, p.code)).collect()
+        intake::read(b, Need::CallBack, now())
+            .unwrap_err()
+            .into_iter()
+            .map(|p| format!("{} {}", p.field, p.code))
+            .collect()
     };
     assert_eq!(refused(json!({})), ["child nothing_to_go_by", "notifier.telephone no_call_back"]);
     assert_eq!(refused(json!([])), ["body wrong_type"]);
@@ -152,11 +200,23 @@ fn only_what_makes_a_notification_unusable_is_refused_and_every_field_is_named_a
         "event": "birthday", "child": { "date_of_birth": "2026-13-01", "sex": 7, "gestation_weeks": "long", "ethnicity": "Q" },
         "death": { "date": "2026-02-30", "time": "25:00", "place": [] }, "household": {}, "notifier": { "telephone": 7 },
     }));
-    assert_eq!(many, [
-        "event not_in_list", "child.date_of_birth not_a_date", "child.sex wrong_type", "child.ethnicity not_in_list",
-        "child.gestation_weeks wrong_type", "death.date not_a_date", "death.time not_a_time", "death.place wrong_type",
-        "notifier.telephone wrong_type", "household wrong_type", "child nothing_to_go_by", "notifier.telephone no_call_back",
-    ]);
+    assert_eq!(
+        many,
+        [
+            "event not_in_list",
+            "child.date_of_birth not_a_date",
+            "child.sex wrong_type",
+            "child.ethnicity not_in_list",
+            "child.gestation_weeks wrong_type",
+            "death.date not_a_date",
+            "death.time not_a_time",
+            "death.place wrong_type",
+            "notifier.telephone wrong_type",
+            "household wrong_type",
+            "child nothing_to_go_by",
+            "notifier.telephone no_call_back",
+        ]
+    );
     let base = |d: Value| json!({ "child": { "given_names": "A", "date_of_birth": "2024-01-01" }, "death": { "date": d }, "notifier": { "email": "a@b.example" } });
     assert_eq!(refused(base(json!("2026-11-24"))), ["death.date in_the_future"]);
     assert_eq!(refused(base(json!("2023-12-31"))), ["death.date before_birth"]);
@@ -171,7 +231,12 @@ fn only_what_makes_a_notification_unusable_is_refused_and_every_field_is_named_a
 }
 
 fn recipients(kind: AlertKind) -> Vec<Recipient> {
-    let told = |agency: &str| Recipient { agency: agency.into(), agency_name: agency.into(), acknowledge: true, contacts: Vec::new() };
+    let told = |agency: &str| Recipient {
+        agency: agency.into(),
+        agency_name: agency.into(),
+        acknowledge: true,
+        contacts: Vec::new(),
+    };
     match kind {
         AlertKind::DeathNotified => vec![told("cdop_office")],
         AlertKind::JarStoodDown => Vec::new(),
@@ -206,8 +271,15 @@ fn notified(answers: [&str; 5]) -> case::CaseState {
 fn amended(s: case::CaseState, patch: Value) -> (case::CaseState, Vec<AlertKind>) {
     let patch = facts(patch);
     let before = s.alerts.len();
-    let events = with(|c| case::amend(&s, patch, Amendment::Correction, String::new(), now(), c)).unwrap();
-    let kinds = events.iter().flat_map(|e| match e { Event::AlertsPlanned { alerts } => alerts.iter().map(|a| a.kind).collect(), _ => Vec::new() }).collect();
+    let events =
+        with(|c| case::amend(&s, patch, Amendment::Correction, String::new(), now(), c)).unwrap();
+    let kinds = events
+        .iter()
+        .flat_map(|e| match e {
+            Event::AlertsPlanned { alerts } => alerts.iter().map(|a| a.kind).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
     let after = fold(Some(s), events);
     assert!(after.alerts.len() >= before);
     (after, kinds)
@@ -215,7 +287,9 @@ fn amended(s: case::CaseState, patch: Value) -> (case::CaseState, Vec<AlertKind>
 
 fn stood_down(s: case::CaseState) -> case::CaseState {
     let who = Person { name: "Dr B".into(), ..Person::default() };
-    let events = with(|c| case::stand_down(&s, "natural cause".into(), vec![who.clone()], who.clone(), c)).unwrap();
+    let events =
+        with(|c| case::stand_down(&s, "natural cause".into(), vec![who.clone()], who.clone(), c))
+            .unwrap();
     fold(Some(s), events)
 }
 
@@ -225,36 +299,63 @@ fn an_upgrade_alerts_and_a_downgrade_never_withdraws() {
     let s = notified(["no"; 5]);
     assert_eq!((s.standing, s.alerts.len()), (Decision::NotTriggered, 1));
     let (s, kinds) = amended(s, json!({ "jar_answers": { "external_cause": "unknown" } }));
-    assert_eq!((s.standing, kinds), (Decision::Provisional, vec![JarProvisional; 2]), "a no taken back is not known");
+    assert_eq!(
+        (s.standing, kinds),
+        (Decision::Provisional, vec![JarProvisional; 2]),
+        "a no taken back is not known"
+    );
     let (s, kinds) = amended(s, json!({ "jar_answers": { "external_cause": "yes" } }));
     assert_eq!((s.standing, kinds), (Decision::Triggered, vec![JarUpgraded; 2]));
     let (s, kinds) = amended(s, json!({ "jar_answers": { "external_cause": "no" } }));
-    assert_eq!((s.standing, s.assessment.decision, kinds.len()), (Decision::Triggered, Decision::NotTriggered, 0));
+    assert_eq!(
+        (s.standing, s.assessment.decision, kinds.len()),
+        (Decision::Triggered, Decision::NotTriggered, 0)
+    );
     let s = stood_down(s);
     assert_eq!(s.standing, Decision::NotTriggered);
-    assert_eq!(s.alerts.values().filter(|a| a.kind == AlertKind::JarStoodDown).count(), 2, "exactly those alerted");
+    assert_eq!(
+        s.alerts.values().filter(|a| a.kind == AlertKind::JarStoodDown).count(),
+        2,
+        "exactly those alerted"
+    );
     assert_eq!(s.alerts.values().filter(|a| a.recalled).count(), 4);
     let (s, kinds) = amended(s, json!({ "death": { "circumstances": "more words" } }));
-    assert_eq!((s.standing, kinds.len()), (Decision::NotTriggered, 0), "the same facts do not call it again");
+    assert_eq!(
+        (s.standing, kinds.len()),
+        (Decision::NotTriggered, 0),
+        "the same facts do not call it again"
+    );
     let (s, kinds) = amended(s, json!({ "jar_answers": { "external_cause": "yes" } }));
-    assert_eq!((s.standing, kinds), (Decision::Triggered, vec![JarTriggered; 2]), "a criterion taken back and met again does");
+    assert_eq!(
+        (s.standing, kinds),
+        (Decision::Triggered, vec![JarTriggered; 2]),
+        "a criterion taken back and met again does"
+    );
     let who = Person { name: "Dr B".into(), ..Person::default() };
-    assert_eq!(with(|c| case::call_jar(&s, "r".into(), vec![], who, c)), Err(Refusal::AlreadyCalled));
+    assert_eq!(
+        with(|c| case::call_jar(&s, "r".into(), vec![], who, c)),
+        Err(Refusal::AlreadyCalled)
+    );
 }
 
 #[test]
 fn facts_put_together_must_be_possible() {
     let s = notified(["no"; 5]);
     let patch = facts(json!({ "death": { "date": "2019-12-31" } }));
-    let e = with(|c| case::amend(&s, patch, Amendment::Correction, String::new(), now(), c)).unwrap_err();
+    let e = with(|c| case::amend(&s, patch, Amendment::Correction, String::new(), now(), c))
+        .unwrap_err();
     assert!(matches!(e, Refusal::Facts(p) if p[0].field == "death.date"));
 }
 
 #[test]
 fn two_accounts_are_both_kept_and_the_safer_is_taken() {
     let s = notified(["yes", "no", "no", "no", "no"]);
-    let patch = facts(json!({ "jar_answers": { "external_cause": "no" }, "child": { "given_names": "B" } }));
-    let events = with(|c| case::amend(&s, patch, Amendment::FurtherAccount, String::new(), now(), c)).unwrap();
+    let patch = facts(
+        json!({ "jar_answers": { "external_cause": "no" }, "child": { "given_names": "B" } }),
+    );
+    let events =
+        with(|c| case::amend(&s, patch, Amendment::FurtherAccount, String::new(), now(), c))
+            .unwrap();
     let s = fold(Some(s), events);
     assert_eq!(s.facts.child.given_names.as_deref(), Some("A"));
     assert_eq!(s.facts.other_accounts["child.given_names"], [json!("B")]);
@@ -271,17 +372,29 @@ fn a_case_is_ready_or_names_what_it_waits_for() {
     b["child"]["ethnicity"] = json!("A");
     b["child"]["address"] = json!({ "postcode": "ZZ1 1ZZ" });
     let accepted = intake::read(b, Need::CallBack, now()).unwrap();
-    let mut s = fold(None, with(|c| case::notify(Reference::new(2026, 1), "a".into(), Route::Api, accepted, c)));
+    let mut s = fold(
+        None,
+        with(|c| case::notify(Reference::new(2026, 1), "a".into(), Route::Api, accepted, c)),
+    );
     let gates = ready::blockers(&s);
     assert_eq!(gates.len(), 7, "{gates:?}");
     assert_eq!(ready::stage(&s), ready::Stage::Notified);
     for m in Milestone::GATES {
         let standing = if m == Milestone::Inquest { Standing::NotNeeded } else { Standing::Done };
-        let e = case::record_milestone(&s, Record { milestone: m, standing, on: None, category: None }, String::new());
+        let e = case::record_milestone(
+            &s,
+            Record { milestone: m, standing, on: None, category: None },
+            String::new(),
+        );
         s = fold(Some(s), e);
     }
     assert_eq!(ready::stage(&s), ready::Stage::Ready);
-    let hold = Record { milestone: Milestone::CriminalOrReviewHold, standing: Standing::Awaited, on: None, category: None };
+    let hold = Record {
+        milestone: Milestone::CriminalOrReviewHold,
+        standing: Standing::Awaited,
+        on: None,
+        category: None,
+    };
     let e = case::record_milestone(&s, hold, String::new());
     let s = fold(Some(s), e);
     assert_eq!(ready::blockers(&s)[0].code, "criminal_or_review_hold");
@@ -290,11 +403,32 @@ fn a_case_is_ready_or_names_what_it_waits_for() {
 /// Any answers and facts that bear on the decision, each possibly missing.
 fn some_facts() -> impl Strategy<Value = Value> {
     let maybe = |words: &'static [&'static str]| {
-        prop_oneof![Just(Value::Null), Just(json!("unknown")), prop::sample::select(words).prop_map(Value::from)]
+        prop_oneof![
+            Just(Value::Null),
+            Just(json!("unknown")),
+            prop::sample::select(words).prop_map(Value::from)
+        ]
     };
-    let answers = (maybe(&["yes", "possible", "no"]), maybe(&["yes", "no"]), maybe(&["yes", "no"]), maybe(&["yes", "possible", "no"]), maybe(&["yes", "no"]));
-    let child = (maybe(&["yes", "no"]), maybe(&["no", "lawful"]), maybe(&["2026-01-01", "2025-06-01", "2012-01-01", "2008-01-01"]), maybe(&["4 months", "newborn"]));
-    let death = (maybe(&["death", "collapse", "stillbirth"]), maybe(&["home", "custody", "mental_health_inpatient_unit", "labour_ward"]), maybe(&["none", "prison", "mental_health_act"]), maybe(&["yes", "no"]), maybe(&["yes", "no"]));
+    let answers = (
+        maybe(&["yes", "possible", "no"]),
+        maybe(&["yes", "no"]),
+        maybe(&["yes", "no"]),
+        maybe(&["yes", "possible", "no"]),
+        maybe(&["yes", "no"]),
+    );
+    let child = (
+        maybe(&["yes", "no"]),
+        maybe(&["no", "lawful"]),
+        maybe(&["2026-01-01", "2025-06-01", "2012-01-01", "2008-01-01"]),
+        maybe(&["4 months", "newborn"]),
+    );
+    let death = (
+        maybe(&["death", "collapse", "stillbirth"]),
+        maybe(&["home", "custody", "mental_health_inpatient_unit", "labour_ward"]),
+        maybe(&["none", "prison", "mental_health_act"]),
+        maybe(&["yes", "no"]),
+        maybe(&["yes", "no"]),
+    );
     (answers, child, death).prop_map(|(a, c, d)| json!({
         "event": d.0,
         "child": { "live_born": c.0, "termination": c.1, "date_of_birth": c.2, "age_description": c.3 },
@@ -306,9 +440,10 @@ fn some_facts() -> impl Strategy<Value = Value> {
 /// The second body's values where the first has none.
 fn more_facts(first: &Value, second: &Value) -> Value {
     match (first, second) {
-        (Value::Object(a), Value::Object(b)) => {
-            a.iter().map(|(k, v)| (k.clone(), more_facts(v, b.get(k).unwrap_or(&Value::Null)))).collect()
-        }
+        (Value::Object(a), Value::Object(b)) => a
+            .iter()
+            .map(|(k, v)| (k.clone(), more_facts(v, b.get(k).unwrap_or(&Value::Null))))
+            .collect(),
         (Value::Null, b) => b.clone(),
         (Value::String(s), b) if s == "unknown" => b.clone(),
         (a, _) => a.clone(),

@@ -4,8 +4,8 @@
 //! delivered under one id, the journal is whole.
 
 use crate::support::{Db, Got, Sink, area_text, triggering, until};
-use child_death_review::platform::failpoint::Point;
 use child_death_review::platform::crypt::{Key, Keyring};
+use child_death_review::platform::failpoint::Point;
 use child_death_review::platform::metrics::Metrics;
 use child_death_review::store::{Store, Target};
 use serde_json::Value;
@@ -30,10 +30,15 @@ impl Program {
         std::fs::create_dir(&dir).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         std::fs::write(dir.join("area.toml"), area_text(sink, "")).unwrap();
-        let key = key.map_or_else(|| format!("t:{}", Key::random().unwrap().to_base64()), str::to_owned);
+        let key =
+            key.map_or_else(|| format!("t:{}", Key::random().unwrap().to_base64()), str::to_owned);
         std::fs::write(dir.join("cdr.toml"), format!("[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\ntimeout_seconds = 3\n[mail]\ntimeout_seconds = 3\n[dispatch]\nlease_seconds = 20\n[journal]\nseal_seconds = 1\n[log]\nlevel = \"error\"\n", db.url, dir.join("area.toml").display())).unwrap();
-        let mut me = Self { dir, port, key, url: db.url.clone(), token: String::new(), child: None };
-        let out = me.command(&["token", "add", "--name", "t", "--scopes", "notify,read,metrics"]).output().unwrap();
+        let mut me =
+            Self { dir, port, key, url: db.url.clone(), token: String::new(), child: None };
+        let out = me
+            .command(&["token", "add", "--name", "t", "--scopes", "notify,read,metrics"])
+            .output()
+            .unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         me.token = String::from_utf8(out.stdout).unwrap().trim().to_owned();
         me
@@ -41,12 +46,17 @@ impl Program {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut c = Command::new(env!("CARGO_BIN_EXE_cdr"));
-        c.arg("--config").arg(self.dir.join("cdr.toml")).args(args).env("CDR__CRYPT__MASTER_KEY", &self.key).env_remove("CDR_DIE_AT");
+        c.arg("--config")
+            .arg(self.dir.join("cdr.toml"))
+            .args(args)
+            .env("CDR__CRYPT__MASTER_KEY", &self.key)
+            .env_remove("CDR_DIE_AT");
         c
     }
 
     fn start(&mut self, die_at: Option<String>) {
-        let log = std::fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         let mut c = self.command(&["serve"]);
         c.stderr(log).stdout(Stdio::null());
         if let Some(p) = die_at {
@@ -62,7 +72,11 @@ impl Program {
             if r.is_ok() {
                 return;
             }
-            assert!(started.elapsed() < Duration::from_secs(10), "not ready: {}", std::fs::read_to_string(self.dir.join("log")).unwrap());
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "not ready: {}",
+                std::fs::read_to_string(self.dir.join("log")).unwrap()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -93,7 +107,9 @@ impl Program {
 
     async fn store(&self) -> Store {
         let keyring = Keyring::parse(&self.key.clone().into()).unwrap();
-        Store::open(Target::parse(&self.url).unwrap(), keyring, 2, 1, Arc::new(Metrics::default())).await.unwrap()
+        Store::open(Target::parse(&self.url).unwrap(), keyring, 2, 1, Arc::new(Metrics::default()))
+            .await
+            .unwrap()
     }
 }
 
@@ -106,32 +122,53 @@ impl Drop for Program {
 /// I1 to I4, from what clients saw, what receivers saw and what the database says.
 async fn check(p: &Program, db: &Db, sink: &Sink, acknowledged: &BTreeMap<String, Value>) {
     let store = p.store().await;
-    until("everything is delivered", || async { store.outbox_figures().await.unwrap().waiting == 0 }).await;
-    let references: BTreeSet<&str> = acknowledged.values().map(|a| a["reference"].as_str().unwrap()).collect();
+    until("everything is delivered", || async {
+        store.outbox_figures().await.unwrap().waiting == 0
+    })
+    .await;
+    let references: BTreeSet<&str> =
+        acknowledged.values().map(|a| a["reference"].as_str().unwrap()).collect();
     assert_eq!(references.len(), acknowledged.len(), "one case per key");
     for a in acknowledged.values() {
-        let reference = child_death_review::domain::id::Reference::parse(a["reference"].as_str().unwrap()).unwrap();
-        let (id, _) = store.find(&reference).await.unwrap().expect("an acknowledged notification is missing");
+        let reference =
+            child_death_review::domain::id::Reference::parse(a["reference"].as_str().unwrap())
+                .unwrap();
+        let (id, _) =
+            store.find(&reference).await.unwrap().expect("an acknowledged notification is missing");
         let alerts = store.alerts(id).await.unwrap();
         assert_eq!(alerts.len(), 5);
         assert!(alerts.iter().all(|x| x.state == "accepted"), "{alerts:?}");
     }
-    assert_eq!(db.number("SELECT COUNT(*) FROM delivery WHERE state = 'done'").await, db.number("SELECT COUNT(*) FROM alert").await);
+    assert_eq!(
+        db.number("SELECT COUNT(*) FROM delivery WHERE state = 'done'").await,
+        db.number("SELECT COUNT(*) FROM alert").await
+    );
     let all: Vec<Got> = sink.all();
     let mut bodies: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for g in &all {
         bodies.entry(g.id().to_owned()).or_default().insert(g.body.clone());
-        assert_eq!(g.json()["data"]["agency"], g.agency.as_str(), "no partner sees another's alert");
+        assert_eq!(
+            g.json()["data"]["agency"],
+            g.agency.as_str(),
+            "no partner sees another's alert"
+        );
     }
     assert!(bodies.values().all(|b| b.len() == 1), "repeats carry the same body");
-    let seen: BTreeSet<(String, String)> = all.iter().map(|g| (g.json()["subject"].as_str().unwrap().to_owned(), g.agency.clone())).collect();
+    let seen: BTreeSet<(String, String)> = all
+        .iter()
+        .map(|g| (g.json()["subject"].as_str().unwrap().to_owned(), g.agency.clone()))
+        .collect();
     for r in references {
         for a in crate::support::AGENCIES {
             assert!(seen.contains(&(r.to_owned(), a.to_owned())), "{a} never heard of {r}");
         }
     }
     let ids = i64::try_from(bodies.len()).unwrap();
-    assert_eq!(ids, db.number("SELECT COUNT(*) FROM delivery").await, "whoever drops repeats by id sees each exactly once");
+    assert_eq!(
+        ids,
+        db.number("SELECT COUNT(*) FROM delivery").await,
+        "whoever drops repeats by id sees each exactly once"
+    );
     let report = store.verify(&[]).await.unwrap();
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }
@@ -180,7 +217,9 @@ async fn check_slowly(p: &Program, db: &Db, sink: &Sink, acknowledged: &BTreeMap
     if !db.is_sqlite() {
         let store = p.store().await;
         let started = Instant::now();
-        while store.outbox_figures().await.unwrap().waiting > 0 && started.elapsed() < Duration::from_secs(40) {
+        while store.outbox_figures().await.unwrap().waiting > 0
+            && started.elapsed() < Duration::from_secs(40)
+        {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -226,13 +265,19 @@ async fn kills(db: Db) {
         let pid = p.child.as_ref().unwrap().id();
         let killer = async {
             tokio::time::sleep(die_in).await;
-            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+            assert!(
+                Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
+            );
         };
         let (done, ()) = tokio::join!(load, killer);
         acknowledged.extend(done.into_iter().flatten());
         p.kill();
     }
-    assert!(acknowledged.len() > kills as usize, "{} acknowledged is too little load", acknowledged.len());
+    assert!(
+        acknowledged.len() > kills as usize,
+        "{} acknowledged is too little load",
+        acknowledged.len()
+    );
     p.start(None);
     p.ready().await;
     check_slowly(&p, &db, &sink, &acknowledged).await;
@@ -258,7 +303,11 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
     let mut db = Db::sqlite();
     let mount = db.dir.path().join("small");
     std::fs::create_dir(&mount).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&mount).status().unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
+        .arg(&mount)
+        .status()
+        .unwrap();
     assert!(mounted.success(), "this test needs to mount a tmpfs (run as root)");
     db.url = format!("sqlite://{}", mount.join("t.sqlite").display());
     let mut p = Program::new(&db, &sink, None);
@@ -270,10 +319,21 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
         acknowledged.insert(format!("a{n}"), p.post_once(&http, &format!("a{n}")).await.unwrap());
     }
     let filler = mount.join("filler");
-    let _ = Command::new("dd").args(["if=/dev/zero", "bs=64k"]).arg(format!("of={}", filler.display())).stderr(Stdio::null()).status();
+    let _ = Command::new("dd")
+        .args(["if=/dev/zero", "bs=64k"])
+        .arg(format!("of={}", filler.display()))
+        .stderr(Stdio::null())
+        .status();
     let mut refused = None;
     for n in 0..400 {
-        let r = http.post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port)).bearer_auth(&p.token).header("idempotency-key", format!("b{n}")).body(triggering().to_string()).send().await.unwrap();
+        let r = http
+            .post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port))
+            .bearer_auth(&p.token)
+            .header("idempotency-key", format!("b{n}"))
+            .body(triggering().to_string())
+            .send()
+            .await
+            .unwrap();
         if r.status() == 503 {
             assert!(r.headers().contains_key("retry-after"));
             refused = Some((n, r.text().await.unwrap()));

@@ -1,6 +1,8 @@
 //! Reaching partners: signed webhooks, mail over TLS, receivers in every mood.
 
-use crate::support::{AGENCIES, App, Db, MARKS, Mood, SECRET, Sink, all_no, area_text, on_both, triggering, until};
+use crate::support::{
+    AGENCIES, App, Db, MARKS, Mood, SECRET, Sink, all_no, area_text, on_both, triggering, until,
+};
 use child_death_review::config::{Config, MailTls};
 use child_death_review::platform::clock::SystemClock;
 use serde_json::{Value, json};
@@ -12,7 +14,11 @@ use std::time::{Duration, Instant};
 
 /// Runs a script with the tests' Python and returns what it printed.
 pub fn python(script: &str, args: &[&str]) -> String {
-    let out = Command::new(interpreter()).args(["-c", script]).args(args).output().expect("python: run tests/run");
+    let out = Command::new(interpreter())
+        .args(["-c", script])
+        .args(args)
+        .output()
+        .expect("python: run tests/run");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap()
 }
@@ -32,7 +38,24 @@ impl Smtp {
         let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
         if !cert.exists() {
             let made = Command::new("openssl")
-                .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+                .args([
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-days",
+                    "2",
+                    "-subj",
+                    "/CN=localhost",
+                    "-addext",
+                    "subjectAltName=DNS:localhost",
+                    "-addext",
+                    "basicConstraints=critical,CA:FALSE",
+                    "-keyout",
+                ])
                 .arg(&key)
                 .arg("-out")
                 .arg(&cert)
@@ -90,9 +113,15 @@ async fn app_with_mail(db: Db, port: u16, tls: MailTls) -> App {
 }
 
 async fn states(app: &App, a: &Value) -> Vec<(String, String)> {
-    let (_, alerts) = app.get(&format!("/api/v1/cases/{}/alerts", a["reference"].as_str().unwrap())).await;
+    let (_, alerts) =
+        app.get(&format!("/api/v1/cases/{}/alerts", a["reference"].as_str().unwrap())).await;
     let text = |v: &Value| v.as_str().unwrap().to_owned();
-    alerts["items"].as_array().unwrap().iter().map(|x| (text(&x["agency"]), text(&x["state"]))).collect()
+    alerts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|x| (text(&x["agency"]), text(&x["state"])))
+        .collect()
 }
 
 on_both! {
@@ -263,11 +292,17 @@ async fn text(db: &Db, sql: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agency_without_a_way_to_reach_it_is_said_and_private_targets_are_refused() {
     let sink = Sink::start().await;
-    let area = format!("{}[[agency]]\nid = \"coroner\"\nname = \"Coroner's officer\"\nring = \"01632 960105\"\ntold_of = [\"jar_triggered\"]\n", area_text(&sink, ""));
+    let area = format!(
+        "{}[[agency]]\nid = \"coroner\"\nname = \"Coroner's officer\"\nring = \"01632 960105\"\ntold_of = [\"jar_triggered\"]\n",
+        area_text(&sink, "")
+    );
     let change = |c: &mut Config| c.webhooks.allow_private_targets = false;
     let app = App::with(Db::sqlite(), sink, &area, change, Arc::new(SystemClock)).await;
     let a = app.notify(triggering()).await;
-    until("refused", || async { states(&app, &a).await.iter().filter(|s| s.1 == "failed").count() == 5 }).await;
+    until("refused", || async {
+        states(&app, &a).await.iter().filter(|s| s.1 == "failed").count() == 5
+    })
+    .await;
     assert_eq!(states(&app, &a).await.iter().find(|s| s.0 == "coroner").unwrap().1, "no_contact");
     assert!(app.sink.all().is_empty(), "nothing was called");
 }
@@ -277,6 +312,9 @@ async fn children_who_need_no_response_alert_only_those_told_of_every_death() {
     let app = App::start(Db::sqlite()).await;
     let a = app.notify(all_no()).await;
     until("told", || async { app.sink.all().len() == 1 }).await;
-    assert_eq!(app.sink.got("cdop_office")[0].json()["type"], "uk.child-death-review.death.notified.v1");
+    assert_eq!(
+        app.sink.got("cdop_office")[0].json()["type"],
+        "uk.child-death-review.death.notified.v1"
+    );
     assert_eq!(a["jar"]["decision"], "not_triggered");
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 async fn open(db: &Db, key: &secrecy::SecretString) -> Store {
     let target = Target::parse(&db.url).unwrap();
-    Store::open(target, Keyring::parse(key).unwrap(), 2, 1, Arc::new(Metrics::default())).await.unwrap()
+    Store::open(target, Keyring::parse(key).unwrap(), 2, 1, Arc::new(Metrics::default()))
+        .await
+        .unwrap()
 }
 
 /// Three cases with alerts, acknowledgements, amendments, a panel; stopped, so that all is sealed.
@@ -30,13 +32,22 @@ async fn lived_in(db: Db) -> (App, Vec<String>) {
     let case = format!("/api/v1/cases/{}", references[1]);
     let (s, _) = app.post(&format!("{case}/amendments"), json!({ "jar_answers": { "external_cause": "yes" }, "child": { "family_name": "Othername" }, "reason": "new" })).await;
     assert_eq!(s, 200);
-    let (_, panel) = app.post("/api/v1/panels", json!({ "name": "P", "held_on": "2026-12-01" })).await;
-    let (s, _) = app.post(&format!("/api/v1/panels/{}/cases", panel["id"].as_str().unwrap()), json!({ "reference": references[1], "despite": "asked for" })).await;
+    let (_, panel) =
+        app.post("/api/v1/panels", json!({ "name": "P", "held_on": "2026-12-01" })).await;
+    let (s, _) = app
+        .post(
+            &format!("/api/v1/panels/{}/cases", panel["id"].as_str().unwrap()),
+            json!({ "reference": references[1], "despite": "asked for" }),
+        )
+        .await;
     assert_eq!(s, 200);
     let (s, _) = app.post(&format!("/api/v1/cases/{}/jar/decisions", references[2]), json!({ "decision": "stand_down", "reason": "r", "consulted": ["X"], "decided_by": { "name": "Dr Y" } })).await;
     assert_eq!(s, 200);
     assert_eq!(app.get(&case).await.0, 200);
-    until("all sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 }).await;
+    until("all sent", || async {
+        app.service().store.outbox_figures().await.unwrap().waiting == 0
+    })
+    .await;
     app.stop().await;
     (app, references)
 }
@@ -50,9 +61,13 @@ async fn verify(db: &Db) -> Vec<String> {
 
 async fn without_triggers(db: &Db, sql: &str) {
     let all = if db.is_sqlite() {
-        format!("DROP TRIGGER IF EXISTS journal_no_update; DROP TRIGGER IF EXISTS journal_no_delete; DROP TRIGGER IF EXISTS seal_no_delete; DROP TRIGGER IF EXISTS seal_no_update; DROP TRIGGER IF EXISTS seal_head_no_delete; DROP TRIGGER IF EXISTS seal_head_no_update; {sql};")
+        format!(
+            "DROP TRIGGER IF EXISTS journal_no_update; DROP TRIGGER IF EXISTS journal_no_delete; DROP TRIGGER IF EXISTS seal_no_delete; DROP TRIGGER IF EXISTS seal_no_update; DROP TRIGGER IF EXISTS seal_head_no_delete; DROP TRIGGER IF EXISTS seal_head_no_update; {sql};"
+        )
     } else {
-        format!("ALTER TABLE journal DISABLE TRIGGER ALL; ALTER TABLE seal DISABLE TRIGGER ALL; ALTER TABLE seal_head DISABLE TRIGGER ALL; {sql};")
+        format!(
+            "ALTER TABLE journal DISABLE TRIGGER ALL; ALTER TABLE seal DISABLE TRIGGER ALL; ALTER TABLE seal_head DISABLE TRIGGER ALL; {sql};"
+        )
     };
     db.run(&all).await.unwrap();
 }
@@ -218,18 +233,34 @@ async fn read_tables(db: &Db) -> Vec<String> {
             let mut c = sqlx::SqliteConnection::connect(&db.url).await.unwrap();
             let q = q.replace("HEXED(", "hex(");
             let rows = sqlx::query(sqlx::AssertSqlSafe(q)).fetch_all(&mut c).await.unwrap();
-            rows.iter().map(|r| (0..r.len()).map(|i| r.get::<Option<String>, _>(i)).collect()).collect()
+            rows.iter()
+                .map(|r| (0..r.len()).map(|i| r.get::<Option<String>, _>(i)).collect())
+                .collect()
         } else {
             use sqlx::Connection;
             let mut c = sqlx::PgConnection::connect(&db.url).await.unwrap();
-            let q = q.replace("HEXED(digest)", "encode(digest, 'hex')").replace("HEXED(", "CONCAT('', ");
+            let q = q
+                .replace("HEXED(digest)", "encode(digest, 'hex')")
+                .replace("HEXED(", "CONCAT('', ");
             let rows = sqlx::query(sqlx::AssertSqlSafe(q)).fetch_all(&mut c).await.unwrap();
-            rows.iter().map(|r| (0..r.len()).map(|i| r.get::<Option<String>, _>(i)).collect()).collect()
+            rows.iter()
+                .map(|r| (0..r.len()).map(|i| r.get::<Option<String>, _>(i)).collect())
+                .collect()
         };
         assert!(!rows.is_empty(), "{q}");
         out.extend(rows.iter().map(|r| format!("{r:?}")));
     }
-    for row in store.export_page("northshire", "2020-01-01".parse().unwrap(), "2030-01-01".parse().unwrap(), uuid::Uuid::nil(), 100).await.unwrap() {
+    for row in store
+        .export_page(
+            "northshire",
+            "2020-01-01".parse().unwrap(),
+            "2030-01-01".parse().unwrap(),
+            uuid::Uuid::nil(),
+            100,
+        )
+        .await
+        .unwrap()
+    {
         let facts = store.facts_of(&row).unwrap().unwrap();
         out.push(format!("{} {}", row.reference, serde_json::to_string(&facts).unwrap()));
     }

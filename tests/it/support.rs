@@ -59,8 +59,9 @@ impl Db {
 
     /// A missing PostgreSQL fails the test: `tests/run` installs and starts one.
     pub async fn postgres() -> Self {
-        let admin = std::env::var("CDR_TEST_POSTGRES")
-            .expect("CDR_TEST_POSTGRES is not set: run tests/run, or tests/with-postgres cargo nextest run");
+        let admin = std::env::var("CDR_TEST_POSTGRES").expect(
+            "CDR_TEST_POSTGRES is not set: run tests/run, or tests/with-postgres cargo nextest run",
+        );
         let name = format!("t_{}", uuid::Uuid::new_v4().simple());
         let mut c = sqlx::PgConnection::connect(&admin).await.unwrap();
         c.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.unwrap();
@@ -164,10 +165,8 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let headers = headers
-        .iter()
-        .map(|(n, v)| (n.to_string(), v.to_str().unwrap_or("").to_owned()))
-        .collect();
+    let headers =
+        headers.iter().map(|(n, v)| (n.to_string(), v.to_str().unwrap_or("").to_owned())).collect();
     let body = String::from_utf8(body.to_vec()).unwrap();
     let got = Got { agency: agency.clone(), headers, body, at: Instant::now() };
     sink.got.lock().unwrap().push(got);
@@ -194,7 +193,9 @@ async fn receive(
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", s.to_string())]).into_response()
         }
         Mood::Endless => {
-            let more = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8192])));
+            let more = futures_util::stream::repeat_with(|| {
+                Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8192]))
+            });
             axum::body::Body::from_stream(more).into_response()
         }
     }
@@ -271,13 +272,13 @@ impl App {
         let area = area::parse("test", area).unwrap();
         let directory = Arc::new(Directory::from_areas(vec![("test".into(), area)]).unwrap());
         let running = app::start(&config, directory, listener, clock.clone(), None).await.unwrap();
-        let scopes: Vec<TokenScope> = TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect();
-        let token =
-            token::issue(&running.service.store, "test", &scopes, "*", None, clock.now()).await.unwrap();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
+        let scopes: Vec<TokenScope> =
+            TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect();
+        let token = token::issue(&running.service.store, "test", &scopes, "*", None, clock.now())
+            .await
             .unwrap();
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { url, http, token, sink, running: Some(running), db }
     }
 
@@ -293,7 +294,8 @@ impl App {
 
     pub async fn send(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-        let mut r = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
+        let mut r =
+            self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.token);
         if let Some(b) = body {
             r = r.header("content-type", "application/json").body(b.to_string());
         }
@@ -359,12 +361,24 @@ impl App {
     }
 
     pub async fn page(&self, path: &str, cookie: &str) -> (u16, String) {
-        let r = self.http.get(format!("{}{path}", self.url)).header("cookie", cookie).send().await.unwrap();
+        let r = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .header("cookie", cookie)
+            .send()
+            .await
+            .unwrap();
         (r.status().as_u16(), r.text().await.unwrap())
     }
 
-    pub async fn form(&self, path: &str, cookie: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
-        let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    pub async fn form(
+        &self,
+        path: &str,
+        cookie: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, String, String) {
+        let body: String =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let r = self
             .http
             .post(format!("{}{path}", self.url))
@@ -375,7 +389,8 @@ impl App {
             .await
             .unwrap();
         let status = r.status().as_u16();
-        let to = r.headers().get("location").map_or(String::new(), |l| l.to_str().unwrap().to_owned());
+        let to =
+            r.headers().get("location").map_or(String::new(), |l| l.to_str().unwrap().to_owned());
         (status, to, r.text().await.unwrap())
     }
 }
@@ -408,7 +423,20 @@ pub fn triggering() -> Value {
 
 /// Texts of [`triggering`] that may stand nowhere in the clear.
 pub const MARKS: &[&str] = &[
-    "Zephyrine", "Quorlswick", "9990000018", "999 000 0018", "ZZ97", "3QX", "Marker Lane", "markercircumstance", "Markernotifier", "900987", "Markermother", "Markergp", "960777", "2024-03-01",
+    "Zephyrine",
+    "Quorlswick",
+    "9990000018",
+    "999 000 0018",
+    "ZZ97",
+    "3QX",
+    "Marker Lane",
+    "markercircumstance",
+    "Markernotifier",
+    "900987",
+    "Markermother",
+    "Markergp",
+    "960777",
+    "2024-03-01",
 ];
 
 pub fn all_no() -> Value {

@@ -33,9 +33,7 @@ pub(super) fn response_alerts(
     let Some(kind) = alert_for(decision) else { return Vec::new() };
     let told = |agency: &str, kinds: &[AlertKind]| {
         state.is_some_and(|s| {
-            s.alerts
-                .values()
-                .any(|a| a.agency == agency && !a.recalled && kinds.contains(&a.kind))
+            s.alerts.values().any(|a| a.agency == agency && !a.recalled && kinds.contains(&a.kind))
         })
     };
     let certain = [AlertKind::JarTriggered, AlertKind::JarUpgraded];

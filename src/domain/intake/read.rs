@@ -11,9 +11,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 /// NHS ethnic category codes (list `ethnicity`, data dictionary 16+1 with not known).
-pub const ETHNICITIES: &[&str] = &[
-    "A", "B", "C", "D", "E", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "Z", "99",
-];
+pub const ETHNICITIES: &[&str] =
+    &["A", "B", "C", "D", "E", "F", "G", "H", "J", "K", "L", "M", "N", "P", "R", "S", "Z", "99"];
 
 /// What a body must hold to be usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,9 +298,7 @@ fn check_identity(facts: &Facts, notes: &mut Notes) {
             "says born alive, the event says stillbirth; the case is handled as a live birth until that is settled",
         );
     }
-    if facts.event != Some(EventKind::Stillbirth)
-        && c.live_born == Some(YesNo::No)
-    {
+    if facts.event != Some(EventKind::Stillbirth) && c.live_born == Some(YesNo::No) {
         notes.warn(
             "child.live_born",
             "contradiction",

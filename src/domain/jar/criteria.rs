@@ -248,7 +248,10 @@ pub(super) fn unattended_stillbirth(facts: &Facts) -> Found {
         return not_met("Not an unattended stillbirth, by the notifier's answer.", &[ANSWER]);
     }
     if !stillborn && lived {
-        return not_met("The child was born alive.", &["event", "child.date_of_birth", "child.live_born"]);
+        return not_met(
+            "The child was born alive.",
+            &["event", "child.date_of_birth", "child.live_born"],
+        );
     }
     if !stillborn && attended == Some(true) {
         return not_met("A healthcare professional attended the birth.", &[ATTENDED]);
@@ -299,11 +302,7 @@ fn attended_at_birth_fact(facts: &Facts) -> Option<bool> {
         "death.healthcare_professional_at_birth",
         facts.death.healthcare_professional_at_birth,
     );
-    if said.contains(&YesNo::No) {
-        Some(false)
-    } else {
-        (!said.is_empty()).then_some(true)
-    }
+    if said.contains(&YesNo::No) { Some(false) } else { (!said.is_empty()).then_some(true) }
 }
 
 /// Positive evidence of life after birth: said so, or an age of a day or more.

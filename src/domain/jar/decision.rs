@@ -1,8 +1,6 @@
 //! From five criteria to one decision.
 
-use super::{
-    Assessment, Conflict, Criterion, Decision, ExtraTrigger, RULESET, Verdict, criteria,
-};
+use super::{Assessment, Conflict, Criterion, Decision, ExtraTrigger, RULESET, Verdict, criteria};
 use crate::domain::facts::{EventKind, Facts, YesNo};
 use crate::domain::scope;
 
@@ -63,8 +61,7 @@ pub fn settle_with(criteria: &[Criterion]) -> String {
     const FIRST: [&str; 5] = ["J2", "J1", "J4", "J3", "J5"];
     let open: Vec<&Criterion> = criteria.iter().filter(|c| c.settle_with.is_some()).collect();
     let rank = |c: &Criterion| FIRST.iter().position(|f| *f == c.code).unwrap_or(FIRST.len());
-    let Some(question) =
-        open.iter().min_by_key(|c| rank(c)).and_then(|c| c.settle_with.clone())
+    let Some(question) = open.iter().min_by_key(|c| rank(c)).and_then(|c| c.settle_with.clone())
     else {
         return String::new();
     };
@@ -87,9 +84,15 @@ fn local(trigger: ExtraTrigger, n: usize, facts: &Facts) -> Criterion {
     let ExtraTrigger::NotAnticipated24h = trigger;
     let expected = facts.readings("death.expected", facts.death.expected);
     let (result, reason) = if expected.contains(&YesNo::No) {
-        (Verdict::Met, "Not anticipated 24 hours before; this partnership responds to every such death.")
+        (
+            Verdict::Met,
+            "Not anticipated 24 hours before; this partnership responds to every such death.",
+        )
     } else if expected.is_empty() {
-        (Verdict::CannotTell, "It is not known yet whether the death was anticipated 24 hours before.")
+        (
+            Verdict::CannotTell,
+            "It is not known yet whether the death was anticipated 24 hours before.",
+        )
     } else {
         (Verdict::NotMet, "Anticipated 24 hours before.")
     };

@@ -129,11 +129,14 @@ fn answer(q: &Question, s: &Source<'_>) -> Given {
             None if f.not_known.contains("death.expected") => coded(q, "NK"),
             None => Given::Blank,
         },
-        "N3.06" => coded(q, match s.standing {
-            Decision::Triggered => "TRIG",
-            Decision::Provisional => "CONS",
-            Decision::NotTriggered => "NOT",
-        }),
+        "N3.06" => coded(
+            q,
+            match s.standing {
+                Decision::Triggered => "TRIG",
+                Decision::Provisional => "CONS",
+                Decision::NotTriggered => "NOT",
+            },
+        ),
         "N3.07" => criteria(s),
         "N3.08" if s.standing == Decision::NotTriggered => plain(&s.assessment.reason),
         "N3.08" => Given::NotApplicable,

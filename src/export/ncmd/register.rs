@@ -81,9 +81,8 @@ pub fn register() -> &'static Register {
 /// The code lists in use.
 #[must_use]
 pub fn code_lists() -> &'static CodeLists {
-    static LISTS: LazyLock<CodeLists> = LazyLock::new(|| {
-        serde_json::from_str(include_str!("codelists.json")).unwrap_or_default()
-    });
+    static LISTS: LazyLock<CodeLists> =
+        LazyLock::new(|| serde_json::from_str(include_str!("codelists.json")).unwrap_or_default());
     &LISTS
 }
 

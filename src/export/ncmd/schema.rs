@@ -93,6 +93,8 @@ fn value(q: &Question) -> Value {
         // A number that fails its check is exported as given, with a validation line.
         Kind::NhsNumber => json!({ "type": "string", "minLength": 1 }),
         Kind::Code => json!({ "enum": codes() }),
-        Kind::Codes => json!({ "type": "array", "items": { "enum": codes() }, "uniqueItems": true }),
+        Kind::Codes => {
+            json!({ "type": "array", "items": { "enum": codes() }, "uniqueItems": true })
+        }
     }
 }

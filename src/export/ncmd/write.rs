@@ -35,7 +35,9 @@ fn answer(q: &Question, g: &Given) -> Value {
     o.insert("answer_state".into(), g.state().into());
     if let Given::Answered { value, label } = g {
         let typed = match q.kind {
-            Kind::Integer => value.parse::<i64>().map_or_else(|_| value.clone().into(), Value::from),
+            Kind::Integer => {
+                value.parse::<i64>().map_or_else(|_| value.clone().into(), Value::from)
+            }
             Kind::Codes => value.split(';').map(Value::from).collect(),
             _ => value.clone().into(),
         };
@@ -81,9 +83,14 @@ impl CsvWriter {
     /// # Errors
     /// Never: the target is memory.
     pub fn new() -> csv::Result<Self> {
-        let writer = || csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-        let mut w =
-            Self { main: writer(), professionals: writer(), family: writer(), validation: writer() };
+        let writer =
+            || csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+        let mut w = Self {
+            main: writer(),
+            professionals: writer(),
+            family: writer(),
+            validation: writer(),
+        };
         let mut header = vec!["form".to_owned(), "case_id".to_owned(), "sequence".to_owned()];
         for q in &register().questions {
             let column = format!("{}__{}", q.id, q.name);
@@ -94,8 +101,22 @@ impl CsvWriter {
             header.push(format!("{column}__state"));
         }
         w.main.write_record(&header)?;
-        w.professionals.write_record(["case_id", "line", "agency", "name", "role", "telephone", "email"])?;
-        w.family.write_record(["case_id", "line", "relationship", "name", "age_or_date_of_birth"])?;
+        w.professionals.write_record([
+            "case_id",
+            "line",
+            "agency",
+            "name",
+            "role",
+            "telephone",
+            "email",
+        ])?;
+        w.family.write_record([
+            "case_id",
+            "line",
+            "relationship",
+            "name",
+            "age_or_date_of_birth",
+        ])?;
         w.validation.write_record(validation_header())?;
         Ok(w)
     }
@@ -147,9 +168,8 @@ impl CsvWriter {
     pub fn take(&mut self) -> csv::Result<CsvChunk> {
         let take = |w: &mut csv::Writer<Vec<u8>>| -> csv::Result<Vec<u8>> {
             w.flush()?;
-            let empty = csv::WriterBuilder::new()
-                .terminator(csv::Terminator::CRLF)
-                .from_writer(Vec::new());
+            let empty =
+                csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
             let full = std::mem::replace(w, empty);
             full.into_inner().map_err(|e| csv::Error::from(e.into_error()))
         };

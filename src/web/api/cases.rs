@@ -8,9 +8,7 @@ use crate::domain::intake::{Notes, Object};
 use crate::domain::jar::Decision;
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
-use crate::service::{
-    AmendmentRequest, CaseDetail, CaseQuery, JarDecision, ServiceError, Wish,
-};
+use crate::service::{AmendmentRequest, CaseDetail, CaseQuery, JarDecision, ServiceError, Wish};
 use crate::store::Listed;
 use crate::web::Web;
 use crate::web::problem::Problem;
@@ -115,7 +113,11 @@ pub(super) async fn search(
     let (person, after, limit) =
         fields(value, |o| (o.text("person"), o.text("cursor"), o.integer("limit")))?;
     if limit.is_some_and(|l| !(1..=200).contains(&l)) {
-        return Err(Problem::field("limit", "out_of_range", "must be a whole number from 1 to 200"));
+        return Err(Problem::field(
+            "limit",
+            "out_of_range",
+            "must be a whole number from 1 to 200",
+        ));
     }
     let Some(person) = person else {
         return Err(Problem::field("person", "required", "give a name or an NHS number"));
@@ -136,9 +138,8 @@ async fn page(
 ) -> Result<Response, Problem> {
     let (rows, next) = web.service.list_cases(caller, query).await?;
     let items: Vec<Value> = rows.iter().map(item).collect();
-    let next = next.map(|(at, id)| {
-        URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.timestamp_micros()))
-    });
+    let next =
+        next.map(|(at, id)| URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.timestamp_micros())));
     Ok(json(StatusCode::OK, &json!({ "items": items, "next": next })))
 }
 
@@ -149,7 +150,8 @@ fn cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> 
         let (at, id) = plain.split_once('.')?;
         Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
     };
-    let wrong = || Problem::field("cursor", "not_a_cursor", "must be a `next` from an earlier page");
+    let wrong =
+        || Problem::field("cursor", "not_a_cursor", "must be a `next` from an earlier page");
     read().map(Some).ok_or_else(wrong)
 }
 
@@ -275,20 +277,21 @@ pub(super) async fn decide_jar(
             });
             let decided_by = person(o.object("decided_by"));
             let reason = o.text("reason").unwrap_or_default();
-            (decision, JarDecision {
-                stand_down: decision.unwrap_or(false),
-                reason,
-                consulted,
-                decided_by: Some(decided_by),
-            })
+            (
+                decision,
+                JarDecision {
+                    stand_down: decision.unwrap_or(false),
+                    reason,
+                    consulted,
+                    decided_by: Some(decided_by),
+                },
+            )
         })?;
         match d {
             (Some(_), d) => Ok(Wish::DecideJar(d)),
-            (None, _) => Err(Problem::field(
-                "decision",
-                "required",
-                "must be stand_down or triggered",
-            )),
+            (None, _) => {
+                Err(Problem::field("decision", "required", "must be stand_down or triggered"))
+            }
         }
     };
     change(&web, &headers, &text, body, read).await
@@ -321,10 +324,18 @@ pub(super) async fn milestone(
             )
         })?;
         let Some(milestone) = milestone else {
-            return Err(Problem::field("milestone", "required", format!("must be one of: {}", Milestone::WORDS.join(", "))));
+            return Err(Problem::field(
+                "milestone",
+                "required",
+                format!("must be one of: {}", Milestone::WORDS.join(", ")),
+            ));
         };
         let Some(standing) = standing else {
-            return Err(Problem::field("standing", "required", format!("must be one of: {}", Standing::WORDS.join(", "))));
+            return Err(Problem::field(
+                "standing",
+                "required",
+                format!("must be one of: {}", Standing::WORDS.join(", ")),
+            ));
         };
         let category = match category.map(u8::try_from) {
             None => None,

@@ -52,8 +52,14 @@ pub(super) async fn ncmd(
     }
     let format = Format::parse(q.get("format").map_or("json", String::as_str))
         .ok_or_else(|| Problem::field("format", "not_in_list", "must be one of: csv, json"))?;
-    let part = Part::parse(q.get("part").map_or("notification", String::as_str))
-        .ok_or_else(|| Problem::field("part", "not_in_list", format!("must be one of: {}", Part::WORDS.join(", "))))?;
+    let part =
+        Part::parse(q.get("part").map_or("notification", String::as_str)).ok_or_else(|| {
+            Problem::field(
+                "part",
+                "not_in_list",
+                format!("must be one of: {}", Part::WORDS.join(", ")),
+            )
+        })?;
     let area = web.service.export_area(&caller, q.get("area").map(String::as_str))?;
     let export = Export { area: Some(area), from, to, format };
 

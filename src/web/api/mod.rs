@@ -42,7 +42,10 @@ pub(super) const PATHS: &[(&str, &str)] = &[
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
-        .route("/api/v1/openapi.json", get(|| async { raw_json(StatusCode::OK, OPENAPI.to_owned()) }))
+        .route(
+            "/api/v1/openapi.json",
+            get(|| async { raw_json(StatusCode::OK, OPENAPI.to_owned()) }),
+        )
         .route("/api/v1/notifications", post(notifications::create))
         .route("/api/v1/jar/assessments", post(notifications::assess))
         .route("/api/v1/cases", get(cases::list))

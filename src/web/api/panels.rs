@@ -25,10 +25,7 @@ fn panel_json(p: &PanelRow) -> Value {
     json!({ "id": p.id, "area": p.area, "name": p.name, "held_on": p.held_on, "created_at": p.created_at })
 }
 
-pub(super) async fn list(
-    State(web): State<Web>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
+pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
     let panels = web.service.panels(&caller).await?;
     let items: Vec<Value> = panels.iter().map(panel_json).collect();
@@ -99,7 +96,9 @@ pub(super) async fn add(
                     ServiceError::Refused(Refusal::NotReady(b)) => json!(b),
                     _ => json!([]),
                 };
-                refused.push(json!({ "reference": text, "reason": e.to_string(), "blockers": blockers }));
+                refused.push(
+                    json!({ "reference": text, "reason": e.to_string(), "blockers": blockers }),
+                );
                 last = Some(e);
             }
             Err(e) => return Err(e.into()),
@@ -108,7 +107,11 @@ pub(super) async fn add(
     match last {
         Some(e) if added.is_empty() && refused.len() == 1 => Err(e.into()),
         Some(_) if added.is_empty() => {
-            let mut p = Problem::new(StatusCode::CONFLICT, "not_ready", "none of the cases could be listed");
+            let mut p = Problem::new(
+                StatusCode::CONFLICT,
+                "not_ready",
+                "none of the cases could be listed",
+            );
             p.errors = Value::Array(refused);
             Err(p)
         }
@@ -123,15 +126,19 @@ pub(super) async fn print(
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
-    let format = request::query(query.as_deref()).remove("format").unwrap_or_else(|| "json".to_owned());
+    let format =
+        request::query(query.as_deref()).remove("format").unwrap_or_else(|| "json".to_owned());
     let list = web.service.panel(&caller, panel_id(&text)?).await?;
     match format.as_str() {
         "json" => {
-            let body = json!({ "panel": panel_json(&list.panel), "items": list.lines, "next": null });
+            let body =
+                json!({ "panel": panel_json(&list.panel), "items": list.lines, "next": null });
             Ok(json(StatusCode::OK, &body))
         }
         "csv" => Ok(csv_file(&list)),
-        "xlsx" | "pdf" => Err(Problem::field("format", "not_yet", "this release writes json and csv")),
+        "xlsx" | "pdf" => {
+            Err(Problem::field("format", "not_yet", "this release writes json and csv"))
+        }
         _ => Err(Problem::field("format", "not_in_list", "must be one of: json, csv")),
     }
 }

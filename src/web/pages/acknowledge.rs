@@ -82,7 +82,16 @@ pub(super) async fn send(
     };
     let form = Form::parse(&bytes);
     if !super::is_ours(&headers) {
-        return page(&web, StatusCode::FORBIDDEN, &token, &row, &notice, &form, Some("Press the button on this page"), false);
+        return page(
+            &web,
+            StatusCode::FORBIDDEN,
+            &token,
+            &row,
+            &notice,
+            &form,
+            Some("Press the button on this page"),
+            false,
+        );
     }
     if is_expired(&web, &row) {
         return page(&web, StatusCode::GONE, &token, &row, &notice, &form, None, false);
@@ -103,7 +112,16 @@ pub(super) async fn send(
         }
         Err(ServiceError::Invalid(p)) => {
             let said = p.first().map(|p| p.message.clone()).unwrap_or_default();
-            page(&web, StatusCode::UNPROCESSABLE_ENTITY, &token, &row, &notice, &form, Some(&said), false)
+            page(
+                &web,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &token,
+                &row,
+                &notice,
+                &form,
+                Some(&said),
+                false,
+            )
         }
         Err(e) => super::failed(&web, e),
     }

@@ -1,9 +1,8 @@
 //! The case page and the reached board, with what can be done from them.
 
 use super::{Frame, change, failed, signed_in};
-use crate::auth::session::Session;
-use crate::web::form::Form;
 use crate::auth::policy::{Action, Object, may};
+use crate::auth::session::Session;
 use crate::domain::age::{band, band_label};
 use crate::domain::civil_time;
 use crate::domain::event::{Means, Person};
@@ -12,6 +11,7 @@ use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
 use crate::service::{Acknowledgement, JarDecision, ServiceError, Wish};
 use crate::web::Web;
+use crate::web::form::Form;
 use crate::web::render::see_other;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -39,13 +39,7 @@ pub(super) async fn show(
 }
 
 /// The case page with what could not be done, and what was typed still there.
-async fn again(
-    web: &Web,
-    session: &Session,
-    text: &str,
-    form: &Form,
-    e: ServiceError,
-) -> Response {
+async fn again(web: &Web, session: &Session, text: &str, form: &Form, e: ServiceError) -> Response {
     let p = crate::web::problem::Problem::from(e);
     let may_show = matches!(p.status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
     let Ok(mut c) = context(web, &session.caller, text).await else {
@@ -266,7 +260,11 @@ pub(super) async fn spoke_to(
     };
     let telephone = form.get("by") == "telephone";
     if telephone && form.get("name").is_empty() {
-        let e = crate::service::invalid("name", "required", "Enter the name of the person you spoke to");
+        let e = crate::service::invalid(
+            "name",
+            "required",
+            "Enter the name of the person you spoke to",
+        );
         return failed(&web, e);
     }
     let ack = Acknowledgement {

@@ -110,11 +110,8 @@ async fn list(
     searched: bool,
 ) -> Response {
     let may_list = may(caller, Action::ListCases, Object::default());
-    let listed = if may_list {
-        web.service.list_cases(caller, query).await
-    } else {
-        Ok((Vec::new(), None))
-    };
+    let listed =
+        if may_list { web.service.list_cases(caller, query).await } else { Ok((Vec::new(), None)) };
     let (rows, next) = match listed {
         Ok(found) => found,
         Err(e) => return failed(web, e),

@@ -55,7 +55,10 @@ pub(super) struct Frame {
 }
 
 /// The signed-in person, or the way to the sign-in page.
-pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<(Session, Frame), Response> {
+pub(super) async fn signed_in(
+    web: &Web,
+    headers: &HeaderMap,
+) -> Result<(Session, Frame), Response> {
     let Some(id) = sign::cookie(web, headers) else { return Err(see_other("/sign-in")) };
     let now = web.service.clock.now();
     match session::resume(&web.service.store, &id, now, web.sessions).await {
@@ -72,9 +75,15 @@ pub(super) async fn signed_in(web: &Web, headers: &HeaderMap) -> Result<(Session
 pub(super) fn failed(web: &Web, e: ServiceError) -> Response {
     let p = Problem::from(e);
     let advice = match p.status {
-        StatusCode::NOT_FOUND => "There is no such page, or it is not yours to see. Check the reference.",
-        StatusCode::FORBIDDEN => "Your account does not allow this. Ask the panel office if you need it.",
-        StatusCode::SERVICE_UNAVAILABLE => "Nothing was stored. Try again in a moment; if it lasts, ring the panel office.",
+        StatusCode::NOT_FOUND => {
+            "There is no such page, or it is not yours to see. Check the reference."
+        }
+        StatusCode::FORBIDDEN => {
+            "Your account does not allow this. Ask the panel office if you need it."
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "Nothing was stored. Try again in a moment; if it lasts, ring the panel office."
+        }
         _ => p.detail.as_str(),
     };
     let title = match p.status {

@@ -50,7 +50,11 @@ fn form(
     let directory = &web.service.directory;
     let named = area.filter(|a| !a.is_empty()).and_then(|a| directory.area(a));
     let Some(area) = named.or_else(|| directory.area(directory.first())) else {
-        return web.templates.error(StatusCode::NOT_FOUND, "Page not found", "There is no such area here.");
+        return web.templates.error(
+            StatusCode::NOT_FOUND,
+            "Page not found",
+            "There is no such area here.",
+        );
     };
     // The same key comes back with every try at this form, so that a double press is one notice.
     // One that is used up is not: what was typed can then be sent as a new notice.
@@ -84,10 +88,8 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
         return form(&web, area, &typed, StatusCode::FORBIDDEN, &said);
     }
     let key = typed.get("_key").to_owned();
-    let idempotency = (!key.is_empty()).then(|| Idempotency {
-        key,
-        body: typed.nested().to_string().into_bytes(),
-    });
+    let idempotency = (!key.is_empty())
+        .then(|| Idempotency { key, body: typed.nested().to_string().into_bytes() });
     let mut value = typed.nested();
     gestation_as_number(&mut value);
     let caller = Caller::public();
@@ -126,7 +128,8 @@ fn received(web: &Web, receipt: &Value) -> Response {
         .into_iter()
         .flatten()
         .map(|a| {
-            let agency = web.service.directory.agency(area, a["agency"].as_str().unwrap_or_default());
+            let agency =
+                web.service.directory.agency(area, a["agency"].as_str().unwrap_or_default());
             serde_json::json!({
                 "name": agency.map(|g| g.name.clone()),
                 "ring": agency.map(|g| g.ring.clone()),

@@ -23,7 +23,9 @@ pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Response
         Ok(panels) => {
             let panels: Vec<_> = panels
                 .iter()
-                .map(|p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on, "area": p.area }))
+                .map(
+                    |p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on, "area": p.area }),
+                )
                 .collect();
             let may_change = may(&session.caller, Action::ChangePanels, Object::default());
             let c = json!({ "frame": frame, "panels": panels, "may_change": may_change });
@@ -46,7 +48,9 @@ pub(super) async fn create(State(web): State<Web>, headers: HeaderMap, body: Bod
             let panels = web.service.panels(&session.caller).await.unwrap_or_default();
             let panels: Vec<_> = panels
                 .iter()
-                .map(|p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on, "area": p.area }))
+                .map(
+                    |p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on, "area": p.area }),
+                )
                 .collect();
             let c = json!({
                 "frame": frame,

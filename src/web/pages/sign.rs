@@ -31,10 +31,8 @@ pub(super) fn cookie(web: &Web, headers: &HeaderMap) -> Option<String> {
 
 fn set_cookie(web: &Web, value: &str, seconds: i64) -> HeaderValue {
     let secure = if web.secure { "; Secure" } else { "" };
-    let text = format!(
-        "{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}",
-        name(web)
-    );
+    let text =
+        format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}", name(web));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -66,7 +64,9 @@ pub(super) async fn sign_in(State(web): State<Web>, headers: HeaderMap, body: Bo
             r.headers_mut().insert(header::SET_COOKIE, cookie);
             r
         }
-        Ok(None) => again(StatusCode::UNAUTHORIZED, "The e-mail address or the password is not right"),
+        Ok(None) => {
+            again(StatusCode::UNAUTHORIZED, "The e-mail address or the password is not right")
+        }
         Err(e) => super::failed(&web, e.into()),
     }
 }
