@@ -1,5 +1,7 @@
 //! The direction of imports: a module uses only rows above its own (see src/ARCHITECTURE.md).
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic)] // tests and benches say what they expect
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -50,7 +50,7 @@ pub fn body(m: &Message, links: &Links) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\r\n") + "\r\n"
 }
 
-/// Body of a webhook: a thin CloudEvent, the same bytes at every attempt.
+/// Body of a webhook: a thin `CloudEvent`, the same bytes at every attempt.
 #[must_use]
 pub fn cloud_event(m: &Message, links: &Links) -> Value {
     let n = &m.notice;

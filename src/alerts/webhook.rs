@@ -1,4 +1,4 @@
-//! Signed webhooks: CloudEvents in Standard Webhooks headers.
+//! Signed webhooks: `CloudEvents` in Standard Webhooks headers.
 
 use super::link::Links;
 use super::{Message, text};

@@ -1,4 +1,4 @@
-//! One serving process per SQLite file.
+//! One serving process per `SQLite` file.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};

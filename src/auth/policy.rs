@@ -231,11 +231,11 @@ mod tests {
         let mut text = String::from("action");
         let roles: Vec<Role> = Role::WORDS.iter().filter_map(|w| Role::parse(w)).collect();
         for r in &roles {
-            text.push_str(&format!(",{}", r.word()));
+            text += &[",", r.word()].concat();
         }
         text.push_str(",public\n");
         for a in Action::ALL {
-            text.push_str(&format!("{a:?}"));
+            text += format!("{a:?}").as_str();
             for r in &roles {
                 text.push_str(if role_may(*r, a) { ",yes" } else { ",-" });
             }

@@ -36,17 +36,13 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
     }
     let directory = directory_of(config)?;
     let parts = app::parts(config, directory.clone()).await?;
-    let secret = match std::env::var("CDR_PASSWORD") {
-        Ok(p) => p,
-        Err(_) => {
-            eprintln!(
-                "Password (at least {} characters), then Enter and Ctrl-D:",
-                password::SHORTEST
-            );
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
+    let secret = if let Ok(p) = std::env::var("CDR_PASSWORD") {
+        p
+    } else {
+        eprintln!("Password (at least {} characters), then Enter and Ctrl-D:", password::SHORTEST);
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        text.trim_end_matches(['\r', '\n']).to_owned()
     };
     let row = UserRow {
         id: fresh::id(),

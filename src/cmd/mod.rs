@@ -39,7 +39,7 @@ enum Command {
         /// Folder for the database, the keys and demo.json
         #[arg(long, default_value = "./demo-data")]
         data: PathBuf,
-        /// Another database than SQLite in the folder
+        /// Another database than `SQLite` in the folder
         #[arg(long, value_name = "URL")]
         database: Option<String>,
         /// Synthetic cases to make when the database is empty
@@ -121,13 +121,13 @@ enum ExportWhat {
 
 #[derive(Debug, Subcommand)]
 enum UserWhat {
-    /// Add an account; the password is read from CDR_PASSWORD or standard input
+    /// Add an account; the password is read from `CDR_PASSWORD` or standard input
     Add {
         #[arg(long)]
         email: String,
         #[arg(long)]
         name: String,
-        /// administrator, coordinator, designated_doctor, on_call, agency or auditor
+        /// administrator, coordinator, `designated_doctor`, `on_call`, agency or auditor
         #[arg(long)]
         role: String,
         /// Area they work in; * for all

@@ -249,7 +249,7 @@ impl Directory {
                 let lane = lane(&area.id, &agency.id, &c.id);
                 match c.channel {
                     Channel::Email if config.mail.host.is_empty() => {
-                        wrong.push(format!("{lane} is an e-mail address but mail.host is not set"))
+                        wrong.push(format!("{lane} is an e-mail address but mail.host is not set"));
                     }
                     Channel::Email if !c.address.contains('@') => {
                         wrong.push(format!("{lane} is not an e-mail address"));

@@ -67,7 +67,7 @@ pub struct Database {
     #[serde(serialize_with = "hidden")]
     pub url: SecretString,
     pub read_connections: u32,
-    /// Writers on PostgreSQL; SQLite always has one.
+    /// Writers on `PostgreSQL`; `SQLite` always has one.
     pub write_connections: u32,
 }
 

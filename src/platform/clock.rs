@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, SubsecRound, Utc};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Tells the time, in whole microseconds: PostgreSQL keeps no more, and hashes are taken over it.
+/// Tells the time, in whole microseconds: `PostgreSQL` keeps no more, and hashes are taken over it.
 pub trait Clock: Send + Sync {
     fn now(&self) -> DateTime<Utc>;
 }

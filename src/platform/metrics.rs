@@ -76,7 +76,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The Prometheus text (OpenMetrics 1.0).
+    /// The Prometheus text (`OpenMetrics` 1.0).
     #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();

@@ -75,7 +75,7 @@ pub fn client(reach: &Reach, timeout: Duration) -> reqwest::Result<reqwest::Clie
         .no_proxy()
         .connect_timeout(timeout.min(Duration::from_secs(5)))
         .timeout(timeout)
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .tcp_nodelay(true)
         .user_agent(concat!("child-death-review/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(Guarded { allow_private: reach.allow_private }))
@@ -115,7 +115,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
     let o = ip.octets();
     let reserved = matches!(
         o,
-        [0 | 10 | 127, ..]
+        [0 | 10 | 127 | 224..=255, ..]
             | [100, 64..=127, ..]
             | [169, 254, ..]
             | [172, 16..=31, ..]
@@ -125,7 +125,6 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
             | [198, 18..=19, ..]
             | [198, 51, 100, _]
             | [203, 0, 113, _]
-            | [224..=255, ..]
     );
     !reserved
 }

@@ -52,6 +52,9 @@ pub struct Acknowledgement {
     pub means: Means,
 }
 
+/// Keyed digests of an idempotency key and of the body it came with.
+type Digests = (Vec<u8>, Vec<u8>);
+
 /// What a change led to.
 #[derive(Debug)]
 pub struct Decided {
@@ -94,7 +97,7 @@ impl Service {
             let more = held.into_iter().filter(|w| !warnings.contains(w));
             summary(d, &warnings.iter().cloned().chain(more).collect::<Vec<_>>())
         };
-        let decided = self.decide(caller, id, &digests, decide, answer).await;
+        let decided = self.decide(caller, id, digests.as_ref(), decide, answer).await;
         match decided {
             Ok((d, body)) => {
                 let body = body.unwrap_or_else(|| answer(&d).to_string());
@@ -162,7 +165,7 @@ impl Service {
         let decide = |state: &CaseState, _: &mut Context<'_>| {
             case::acknowledge(state, alert, ack.person.clone(), ack.note.clone(), ack.means)
         };
-        self.decide(caller, case, &None, decide, |_| Value::Null).await.map(|(d, _)| d)
+        self.decide(caller, case, None, decide, |_| Value::Null).await.map(|(d, _)| d)
     }
 
     /// The one loop behind every change.
@@ -170,7 +173,7 @@ impl Service {
         &self,
         caller: &Caller,
         id: CaseId,
-        digests: &Option<(Vec<u8>, Vec<u8>)>,
+        digests: Option<&Digests>,
         decide: impl Fn(&CaseState, &mut Context<'_>) -> Result<Vec<Event>, Refusal>,
         answer: impl Fn(&Decided) -> Value,
     ) -> Result<(Decided, Option<String>), ServiceError> {
@@ -204,7 +207,7 @@ impl Service {
             let handover = self.plan_messages(&mut set, &state, now);
             cancel_recalled(&mut set);
             let mut decided = Decided { state, unchanged: false, set };
-            let body = digests.as_ref().map(|_| answer(&decided).to_string());
+            let body = digests.map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();
             set.answers.extend(body.as_ref().and_then(|b| answer_row(digests, b, now)));
             match self.commit(set, handover).await {
@@ -324,12 +327,8 @@ impl Prepared {
     }
 }
 
-fn answer_row(
-    digests: &Option<(Vec<u8>, Vec<u8>)>,
-    answer: &str,
-    at: DateTime<Utc>,
-) -> Option<AnswerRow> {
-    let (key, body) = digests.as_ref()?;
+fn answer_row(digests: Option<&Digests>, answer: &str, at: DateTime<Utc>) -> Option<AnswerRow> {
+    let (key, body) = digests?;
     let (digest, body) = (key.clone(), body.clone());
     Some(AnswerRow { digest, body, status: 200, answer: answer.to_owned(), at })
 }

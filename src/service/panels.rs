@@ -134,7 +134,7 @@ impl Service {
                 despite.clone(),
             )
         };
-        self.decide(caller, id, &None, decide, |_| Value::Null).await?;
+        self.decide(caller, id, None, decide, |_| Value::Null).await?;
         Ok(())
     }
 
@@ -154,7 +154,7 @@ impl Service {
         let decide = |s: &case::CaseState, _: &mut case::Context<'_>| -> Result<_, Refusal> {
             case::take_off_panel(s, panel, reason.to_owned())
         };
-        self.decide(caller, id, &None, decide, |_| Value::Null).await?;
+        self.decide(caller, id, None, decide, |_| Value::Null).await?;
         Ok(())
     }
 

@@ -21,6 +21,7 @@ pub enum Pool {
 }
 
 /// The one connection of a writer.
+#[allow(clippy::large_enum_variant)] // a handful exist
 pub enum Conn {
     Sqlite(SqliteConnection),
     Pg(PgConnection),
@@ -69,13 +70,14 @@ pub(crate) use on;
 
 /// Where the data is.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // one exists
 pub enum Target {
     Sqlite(SqliteConnectOptions),
     /// With the password, which the backup tools need and the options do not give back.
     Pg(Box<PgConnectOptions>, Option<SecretString>),
 }
 
-/// The lowest SQLite without the WAL-reset bug.
+/// The lowest `SQLite` without the WAL-reset bug.
 const SQLITE_AT_LEAST: (u32, u32, u32) = (3, 51, 3);
 
 impl Target {
@@ -109,7 +111,7 @@ impl Target {
         matches!(self, Self::Sqlite(_))
     }
 
-    /// The file of a SQLite database.
+    /// The file of a `SQLite` database.
     #[must_use]
     pub fn sqlite_path(&self) -> Option<&std::path::Path> {
         match self {
@@ -121,7 +123,7 @@ impl Target {
     /// A writer's connection.
     ///
     /// # Errors
-    /// The database cannot be reached, or SQLite is too old to be trusted with it.
+    /// The database cannot be reached, or `SQLite` is too old to be trusted with it.
     pub async fn connect(&self) -> Result<Conn, sqlx::Error> {
         Ok(match self {
             Self::Sqlite(o) => {
@@ -193,7 +195,7 @@ impl Target {
     }
 }
 
-/// Refuses a SQLite that may lose committed pages when a checkpoint and a reset of the log meet.
+/// Refuses a `SQLite` that may lose committed pages when a checkpoint and a reset of the log meet.
 ///
 /// # Errors
 /// The version is below 3.51.3 or cannot be read.
@@ -218,7 +220,7 @@ impl Conn {
         on!(conn self, |c| sqlx::query(sql).execute(c).await.map(|r| r.rows_affected()))
     }
 
-    /// Opens a write transaction. SQLite takes its write lock at once: an upgrade later would fail
+    /// Opens a write transaction. `SQLite` takes its write lock at once: an upgrade later would fail
     /// without waiting.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Everything kept: one door for writes ([`Store::commit`]), plain functions for reads.
 //!
-//! The same SQL runs on SQLite and PostgreSQL. What is personal is sealed before it gets here, so
+//! The same SQL runs on `SQLite` and `PostgreSQL`. What is personal is sealed before it gets here, so
 //! that a stolen file tells nobody anything.
 
 mod apply;

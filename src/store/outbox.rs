@@ -87,7 +87,7 @@ impl Store {
         self.update(if self.is_sqlite() { SQL } else { SKIPPING }, now).await
     }
 
-    /// On SQLite the one serving process owns every lease, so at its start none can be held.
+    /// On `SQLite` the one serving process owns every lease, so at its start none can be held.
     ///
     /// # Errors
     /// The database failed.

@@ -9,7 +9,7 @@ pub(super) const SIZES: [usize; 9] = [256, 128, 64, 32, 16, 8, 4, 2, 1];
 
 /// `head`, then `rows` lists of `cols` placeholders, then `tail`.
 ///
-/// SQLite gets nameless placeholders: it finds the name of a numbered one by walking a list, for
+/// `SQLite` gets nameless placeholders: it finds the name of a numbered one by walking a list, for
 /// each of them, so that a statement with a thousand took milliseconds before it began.
 pub(super) fn text(
     head: &'static str,

@@ -98,7 +98,7 @@ impl Store {
             let key = self.unwrap_case_key(h.id, h.key_name.as_deref(), h.wrapped_key.as_deref());
             if let Err(e) = key {
                 report.findings.push(Finding {
-                    place: place(&h.reference, h.id),
+                    place: place(h.reference.as_ref(), h.id),
                     what: format!("its key cannot be used: {e}"),
                 });
             }
@@ -114,7 +114,7 @@ impl Store {
         let seen = std::mem::take(&mut walk.seen);
         walk.finish_stream();
         for (id, head) in by_id {
-            let place = place(&head.reference, id);
+            let place = place(head.reference.as_ref(), id);
             report
                 .findings
                 .push(Finding { place, what: format!("all {} entries are missing", head.version) });
@@ -122,7 +122,7 @@ impl Store {
         for (id, sealed) in seals {
             if !seen.contains(id) {
                 report.findings.push(Finding {
-                    place: place(&None, *id),
+                    place: place(None, *id),
                     what: format!("was sealed ({} times) and is gone", sealed.len()),
                 });
             }
@@ -193,7 +193,7 @@ async fn verify_seals(
     Ok(())
 }
 
-fn place(reference: &Option<String>, id: Uuid) -> String {
+fn place(reference: Option<&String>, id: Uuid) -> String {
     match reference {
         Some(r) => format!("case {r}"),
         None => format!("case with id {id}"),
@@ -224,7 +224,7 @@ impl Walk<'_> {
             let Some(head) = heads.remove(&e.stream_id) else {
                 if self.seen.insert(e.stream_id) {
                     self.report.findings.push(Finding {
-                        place: place(&None, e.stream_id),
+                        place: place(None, e.stream_id),
                         what: "has entries but no head: it was added, or its head was removed"
                             .to_owned(),
                     });
@@ -255,7 +255,8 @@ impl Walk<'_> {
                 .next()
         };
         if let Some((version, what)) = problem {
-            let place = format!("{}, entry {version}", place(&chain.head.reference, chain.head.id));
+            let place =
+                format!("{}, entry {version}", place(chain.head.reference.as_ref(), chain.head.id));
             self.report.findings.push(Finding { place, what });
             chain.broken = true;
         }
@@ -284,7 +285,8 @@ impl Walk<'_> {
             None
         };
         if let Some((version, what)) = what {
-            let place = format!("{}, entry {version}", place(&chain.head.reference, chain.head.id));
+            let place =
+                format!("{}, entry {version}", place(chain.head.reference.as_ref(), chain.head.id));
             self.report.findings.push(Finding { place, what: what.to_owned() });
         }
     }

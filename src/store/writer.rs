@@ -45,7 +45,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts `count` writers (SQLite: always one) that take from one queue.
+    /// Starts `count` writers (`SQLite`: always one) that take from one queue.
     pub(super) async fn start(
         target: &Target,
         count: u32,

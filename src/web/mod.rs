@@ -48,7 +48,6 @@ pub fn templates() -> Result<Arc<render::Templates>, minijinja::Error> {
 }
 
 /// Every route.
-#[must_use]
 pub fn router(web: Web) -> Router {
     let mut router =
         Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes());
@@ -62,13 +61,13 @@ pub fn router(web: Web) -> Router {
     layers::around(router, web)
 }
 
-/// The paths of the API as served, for the test that holds the OpenAPI document to them.
+/// The paths of the API as served, for the test that holds the `OpenAPI` document to them.
 #[must_use]
 pub fn api_paths() -> Vec<(&'static str, &'static str)> {
     api::PATHS.to_vec()
 }
 
-/// The OpenAPI document as served.
+/// The `OpenAPI` document as served.
 #[must_use]
 pub fn openapi() -> &'static str {
     api::OPENAPI

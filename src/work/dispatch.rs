@@ -142,7 +142,9 @@ impl Dispatcher {
                     Event::Claimed { lane, asked, jobs } => lanes.claimed(&lane, asked, jobs),
                     Event::Due(due) => {
                         looking = false;
-                        due.iter().for_each(|l| lanes.mark_backlog(l));
+                        for lane in &due {
+                            lanes.mark_backlog(lane);
+                        }
                     }
                 },
                 _ = tick.tick() => if deadline.is_none() && !looking {
@@ -176,7 +178,7 @@ impl Dispatcher {
             match me.store.reap(now).await {
                 Ok(0) => {}
                 Ok(n) => {
-                    tracing::info!(messages = n, "took over messages whose worker did not report")
+                    tracing::info!(messages = n, "took over messages whose worker did not report");
                 }
                 Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
             }

@@ -67,6 +67,7 @@ impl<'n> Object<'n> {
         Self { path: path.to_owned(), rest, notes }
     }
 
+    #[must_use]
     pub fn path(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }

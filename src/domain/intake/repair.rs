@@ -30,7 +30,7 @@ fn pair_surrogates(text: &str) -> String {
         }
         match escape_at(b, i) {
             Some(0xD800..=0xDBFF) if matches!(escape_at(b, i + 6), Some(0xDC00..=0xDFFF)) => {
-                i += 12
+                i += 12;
             }
             Some(0xD800..=0xDFFF) => {
                 out.push_str(&text[from..i]);

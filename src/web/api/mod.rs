@@ -18,7 +18,7 @@ use serde_json::Value;
 /// The served description; a test compares it with [`PATHS`].
 pub(super) const OPENAPI: &str = include_str!("openapi.json");
 
-/// Method and path of every operation, as in the OpenAPI document.
+/// Method and path of every operation, as in the `OpenAPI` document.
 pub(super) const PATHS: &[(&str, &str)] = &[
     ("post", "/api/v1/notifications"),
     ("post", "/api/v1/jar/assessments"),

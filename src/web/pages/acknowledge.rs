@@ -20,6 +20,7 @@ use serde::Serialize;
 const DAYS: i64 = 14;
 
 #[derive(Serialize)]
+#[allow(clippy::struct_excessive_bools)] // what the page tells apart
 struct Context<'a> {
     token: &'a str,
     notice: &'a Notice,
