@@ -181,20 +181,20 @@ fn pgbench(p: &Program, admin: &str) -> f64 {
     let bytes = |n: usize| format!("decode(repeat('ab', {n}), 'hex')");
     let entry = |v: u32| {
         format!(
-            "(:'id'::uuid, {v}, 'notification_received', now(), 'token:00000000-0000-0000-0000-000000000000', {}, {})",
+            "(:id::uuid, {v}, 'notification_received', now(), 'token:00000000-0000-0000-0000-000000000000', {}, {})",
             bytes([2400, 1900, 1400][v as usize - 1]),
             bytes(32)
         )
     };
     let alert = |_: usize| {
-        "(gen_random_uuid(), :'id'::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"},\"at\":\"2026-11-23T08:03:16.163865Z\"}')".to_string()
+        "(gen_random_uuid(), :id::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"},\"at\":\"2026-11-23T08:03:16.163865Z\"}')".to_string()
     };
     let delivery = |_: usize| {
         "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1:9999/hook', true, 'leased', now(), now(), 77, now())".to_owned()
     };
     let rows = |f: &dyn Fn(usize) -> String| (0..AGENCIES).map(f).collect::<Vec<_>>().join(", ");
     let sql = format!(
-        "SELECT gen_random_uuid() AS id \\gset\nBEGIN;\nINSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES (:'id'::uuid, 3, {h}, 'bench', {k});\nINSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES {e1}, {e2}, {e3};\nINSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES (:'id'::uuid, :'id', 'bench', 'notified', 'triggered', true, false, 'death', '0_27D', NULL, now(), now()::date, repeat('b', 700), 3, now(), {f});\nINSERT INTO case_lookup (kind, digest, case_id) VALUES ('nhs_number', {h}, :'id'::uuid), ('name', {h}, :'id'::uuid), ('name', {h2}, :'id'::uuid);\nINSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES {alerts};\nINSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES {deliveries};\nCOMMIT;\n",
+        "SELECT gen_random_uuid() AS id \\gset\nBEGIN;\nINSERT INTO stream (id, version, head, key_name, wrapped_key) VALUES (:id::uuid, 3, {h}, 'bench', {k});\nINSERT INTO journal (stream_id, version, name, at, actor, payload, hash) VALUES {e1}, {e2}, {e3};\nINSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES (:id::uuid, :id::uuid::text, 'bench', 'notified', 'triggered', true, false, 'death', '0_27D', NULL, now(), now()::date, repeat('b', 700), 3, now(), {f});\nINSERT INTO case_lookup (kind, digest, case_id) VALUES ('nhs_number', {h}, :id::uuid), ('name', {h}, :id::uuid), ('name', {h2}, :id::uuid);\nINSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES {alerts};\nINSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES {deliveries};\nCOMMIT;\n",
         h = bytes(32),
         h2 = bytes(31),
         k = bytes(60),
