@@ -187,10 +187,10 @@ fn pgbench(p: &Program, admin: &str) -> f64 {
         )
     };
     let alert = |_: usize| {
-        "(gen_random_uuid(), :id::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\":true,\"desk\":{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"},\"at\":\"2026-11-23T08:03:16.163865Z\"}')".to_string()
+        "(gen_random_uuid(), :id::uuid, 'agency', 'Agency 0', 'jar_triggered', true, 'planned', 0, now(), '{\"reference\":\"CDR-2026-000000\",\"kind\":\"jar_triggered\",\"agency\":\"agency0\",\"agency_name\":\"Agency 0\",\"acknowledge\": true,\"desk\":{\"area\":\"bench\",\"area_name\":\"Bench\",\"call_back\":\"01632 960100\"},\"at\":\"2026-11-23T08-03-16.163865Z\"}')".to_string()
     };
     let delivery = |_: usize| {
-        "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1:9999/hook', true, 'leased', now(), now(), 77, now())".to_owned()
+        "(gen_random_uuid(), gen_random_uuid(), 'bench/agency0/hook', 'webhook', 'http://127.0.0.1-9999/hook', true, 'leased', now(), now(), 77, now())".to_owned()
     };
     let rows = |f: &dyn Fn(usize) -> String| (0..AGENCIES).map(f).collect::<Vec<_>>().join(", ");
     let sql = format!(
