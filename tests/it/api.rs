@@ -358,6 +358,48 @@ on_both! {
     }
 }
 
+/// A client that dribbles its headers or its body is cut off; an honest one is served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_are_cut_off() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let sink = crate::support::Sink::start().await;
+    let area = crate::support::area_text(&sink, "");
+    let change = |c: &mut child_death_review::config::Config| {
+        c.server.header_timeout_seconds = 1;
+        c.server.body_timeout_seconds = 1;
+    };
+    let clock = std::sync::Arc::new(child_death_review::platform::clock::SystemClock);
+    let app = App::with(crate::support::Db::sqlite(), sink, &area, change, clock).await;
+    let address = app.url.strip_prefix("http://").unwrap().to_owned();
+    let slow = |head: String| {
+        let address = address.clone();
+        async move {
+            let mut s = tokio::net::TcpStream::connect(address).await.unwrap();
+            s.write_all(head.as_bytes()).await.unwrap();
+            let mut said = String::new();
+            let read = s.read_to_string(&mut said);
+            tokio::time::timeout(std::time::Duration::from_secs(10), read)
+                .await
+                .expect("cut off")
+                .ok();
+            said
+        }
+    };
+    let headers = slow("GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow".to_owned());
+    let body = slow(format!(
+        "POST /api/v1/notifications HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-length: 100\r\nconnection: close\r\n\r\n{{",
+        app.token
+    ));
+    let honest = async {
+        for _ in 0..20 {
+            assert_eq!(app.get("/health/live").await.0, 200);
+        }
+    };
+    let (headers, body, ()) = tokio::join!(headers, body, honest);
+    assert!(headers.is_empty() || headers.starts_with("HTTP/1.1 408"), "{headers}");
+    assert!(body.starts_with("HTTP/1.1 408"), "{body}");
+}
+
 #[test]
 fn the_openapi_document_describes_every_route() {
     let doc: Value = serde_json::from_str(web::openapi()).unwrap();

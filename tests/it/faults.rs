@@ -65,12 +65,16 @@ impl Program {
         self.child = Some(c.spawn().unwrap());
     }
 
-    async fn ready(&mut self) {
+    /// Waits until it answers; false if it ended instead.
+    async fn ready(&mut self) -> bool {
         let started = Instant::now();
         loop {
+            if self.child.as_mut().is_some_and(|c| c.try_wait().unwrap().is_some()) {
+                return false;
+            }
             let r = reqwest::get(format!("http://127.0.0.1:{}/health/live", self.port)).await;
             if r.is_ok() {
-                return;
+                return true;
             }
             assert!(
                 started.elapsed() < Duration::from_secs(10),
@@ -182,6 +186,7 @@ async fn every_step(db: Db) {
         // Opening a database passes the first points too; die a little later than that.
         let after = if n < 8 { 2 } else { 1 };
         p.start(Some(format!("{point:?}:{after}")));
+        // What the last round left behind is sent at once, so it may die before it answers anybody.
         p.ready().await;
         for i in 0..3 {
             let key = format!("{point:?}-{i}");
@@ -197,7 +202,7 @@ async fn every_step(db: Db) {
         p.kill();
         // Up again without a hand: the repeats get their answers, one case per key.
         p.start(None);
-        p.ready().await;
+        assert!(p.ready().await);
         for i in 0..3 {
             let key = format!("{point:?}-{i}");
             let a = p.post_once(&http, &key).await.expect("answered after the restart");
@@ -208,7 +213,7 @@ async fn every_step(db: Db) {
         p.kill();
     }
     p.start(None);
-    p.ready().await;
+    assert!(p.ready().await);
     check_slowly(&p, &db, &sink, &acknowledged).await;
 }
 
@@ -238,7 +243,12 @@ async fn death_at_every_step_on_postgres() {
 
 /// Kills at random moments under load; `CDR_KILLS` for more than the usual hundred.
 async fn kills(db: Db) {
-    let kills: u32 = std::env::var("CDR_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let n = std::env::var("CDR_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    stops(db, "-9", n).await;
+}
+
+/// Ends the process `kills` times under load by a signal; then everything must be there.
+async fn stops(db: Db, signal: &str, kills: u32) {
     let sink = Sink::start().await;
     let mut p = Program::new(&db, &sink, None);
     let http = reqwest::Client::new();
@@ -246,7 +256,7 @@ async fn kills(db: Db) {
     let mut random = fastrand::Rng::with_seed(7);
     for round in 0..kills {
         p.start(None);
-        p.ready().await;
+        assert!(p.ready().await);
         let die_in = Duration::from_millis(random.u64(5..150));
         let load = futures_util::future::join_all((0..8).map(|i| {
             let (p, http) = (&p, &http);
@@ -266,11 +276,16 @@ async fn kills(db: Db) {
         let killer = async {
             tokio::time::sleep(die_in).await;
             assert!(
-                Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success()
+                Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success()
             );
         };
         let (done, ()) = tokio::join!(load, killer);
         acknowledged.extend(done.into_iter().flatten());
+        if signal == "-TERM" {
+            // A soft stop ends by itself, and well.
+            let ended = p.child.take().unwrap().wait().unwrap();
+            assert!(ended.success(), "{ended}");
+        }
         p.kill();
     }
     assert!(
@@ -279,7 +294,7 @@ async fn kills(db: Db) {
         acknowledged.len()
     );
     p.start(None);
-    p.ready().await;
+    assert!(p.ready().await);
     check_slowly(&p, &db, &sink, &acknowledged).await;
     let log = std::fs::read_to_string(p.dir.join("log")).unwrap();
     assert!(crate::support::MARKS.iter().all(|m| !log.contains(m)), "nothing personal in the log");
@@ -312,7 +327,7 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
     db.url = format!("sqlite://{}", mount.join("t.sqlite").display());
     let mut p = Program::new(&db, &sink, None);
     p.start(None);
-    p.ready().await;
+    assert!(p.ready().await);
     let http = reqwest::Client::new();
     let mut acknowledged = BTreeMap::new();
     for n in 0..5 {
@@ -367,8 +382,7 @@ async fn two_nodes_send_each_alert_once_and_one_takes_over_from_the_other() {
     let mut two = Program::new(&db, &sink, Some(&one.key.clone()));
     one.start(None);
     two.start(None);
-    one.ready().await;
-    two.ready().await;
+    assert!(one.ready().await && two.ready().await);
     let http = reqwest::Client::new();
     let mut acknowledged = BTreeMap::new();
     for n in 0..60 {
@@ -404,7 +418,7 @@ async fn one_sqlite_file_is_served_once_and_unsafe_settings_are_refused() {
     let (db, sink) = (Db::sqlite(), Sink::start().await);
     let mut p = Program::new(&db, &sink, None);
     p.start(None);
-    p.ready().await;
+    assert!(p.ready().await);
     let second = p.command(&["serve"]).env("CDR__SERVER__LISTEN", "127.0.0.1:0").output().unwrap();
     assert!(!second.status.success());
     assert!(String::from_utf8_lossy(&second.stderr).contains("another process already serves"));
@@ -421,4 +435,9 @@ async fn one_sqlite_file_is_served_once_and_unsafe_settings_are_refused() {
         assert!(!out.status.success() && text.contains(said), "{name}: {text}");
     }
     assert!(p.command(&["check-config"]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_soft_stop_under_load_loses_nothing_and_ends_well() {
+    stops(Db::sqlite(), "-TERM", 5).await;
 }
