@@ -157,7 +157,7 @@ fn cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> 
 
 fn size(text: Option<&str>) -> Result<i64, Problem> {
     match text {
-        None | Some("") => Ok(50),
+        None => Ok(50),
         Some(t) => t.parse::<i64>().ok().filter(|n| (1..=200).contains(n)).ok_or_else(|| {
             Problem::field("limit", "out_of_range", "must be a whole number from 1 to 200")
         }),
