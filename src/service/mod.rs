@@ -15,7 +15,7 @@ pub use error::{ServiceError, invalid};
 pub use export::{Export, ExportError, Format, Piece};
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
-pub use panels::{PanelList, PanelListLine};
+pub use panels::{PanelList, PanelListLine, panel_json};
 pub use read::{AlertDetail, CaseDetail, CaseQuery, TimelineItem};
 
 use crate::auth::policy::{Action, Caller, Object, may};

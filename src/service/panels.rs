@@ -1,7 +1,7 @@
 //! Panels: make one, put ready cases on its list, read the list without names.
 
-use super::Service;
 use super::error::{ServiceError, invalid};
+use super::{Answer, Idempotency, Service};
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::age::band_label;
 use crate::domain::case::{self, Refusal};
@@ -10,10 +10,11 @@ use crate::domain::id::{PanelId, Reference};
 use crate::domain::ready::Blocker;
 use crate::platform::crypt::Key;
 use crate::platform::fresh;
-use crate::store::changes::{ChangeSet, PanelRow};
+use crate::store::CommitError;
+use crate::store::changes::{AnswerRow, ChangeSet, PanelRow};
 use chrono::NaiveDate;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A panel's list as members see it.
 #[derive(Clone, Debug)]
@@ -36,9 +37,61 @@ pub struct PanelListLine {
 }
 
 impl Service {
+    /// Sets up a panel; the same key and body again give the first answer.
+    ///
+    /// # Errors
+    /// As [`Service::create_panel`], or a key used before with another body.
+    pub async fn create_panel_once(
+        &self,
+        caller: &Caller,
+        area: Option<&str>,
+        name: &str,
+        held_on: Option<NaiveDate>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<Answer, ServiceError> {
+        let digests = idempotency.map(|i| self.digests(caller, "panel", &i));
+        if let Some((key, body)) = &digests
+            && let Some(answer) = self.answered(key, body).await?
+        {
+            return Ok(answer);
+        }
+        let panel = self.new_panel(caller, area, name, held_on)?;
+        let answer = panel_json(&panel).to_string();
+        let mut set = ChangeSet { panels: vec![panel.clone()], ..ChangeSet::default() };
+        if let Some((key, body)) = &digests {
+            set.answers.push(AnswerRow {
+                digest: key.clone(),
+                body: body.clone(),
+                status: 201,
+                answer: answer.clone(),
+                at: panel.created_at,
+            });
+        }
+        match (self.store.commit(set).await, &digests) {
+            (Ok(()), _) => Ok(Answer { status: 201, body: answer, repeated: false }),
+            (Err(CommitError::Conflict), Some((key, body))) => {
+                self.answered(key, body).await?.ok_or(ServiceError::Busy)
+            }
+            (Err(e), _) => Err(e.into()),
+        }
+    }
+
     /// # Errors
     /// Not allowed, a missing name, or not storable.
     pub async fn create_panel(
+        &self,
+        caller: &Caller,
+        area: Option<&str>,
+        name: &str,
+        held_on: Option<NaiveDate>,
+    ) -> Result<PanelRow, ServiceError> {
+        let panel = self.new_panel(caller, area, name, held_on)?;
+        let set = ChangeSet { panels: vec![panel.clone()], ..ChangeSet::default() };
+        self.store.commit(set).await?;
+        Ok(panel)
+    }
+
+    fn new_panel(
         &self,
         caller: &Caller,
         area: Option<&str>,
@@ -63,16 +116,13 @@ impl Service {
                 "give the day of the meeting, like 2026-12-01",
             ));
         };
-        let panel = PanelRow {
+        Ok(PanelRow {
             id: fresh::id(),
             area,
             name: name.trim().to_owned(),
             held_on,
             created_at: self.now(),
-        };
-        let set = ChangeSet { panels: vec![panel.clone()], ..ChangeSet::default() };
-        self.store.commit(set).await?;
-        Ok(panel)
+        })
     }
 
     /// # Errors
@@ -168,6 +218,12 @@ impl Service {
         let panel = self.store.panel(id).await?.filter(|p| caller.covers(&p.area));
         panel.ok_or(ServiceError::NotFound)
     }
+}
+
+/// A panel as the API gives it.
+#[must_use]
+pub fn panel_json(p: &PanelRow) -> Value {
+    json!({ "id": p.id, "area": p.area, "name": p.name, "held_on": p.held_on, "created_at": p.created_at })
 }
 
 /// Eight letters and digits that say nothing: drawn anew for each listing, so that a list cannot

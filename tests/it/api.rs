@@ -111,6 +111,11 @@ on_both! {
         assert_eq!(send("k1", all_no().to_string()).await.0, 422);
         assert_eq!(send("k2", body).await.0, 201);
         assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 2);
+        let panel = json!({ "name": "Once", "held_on": "2026-12-01" }).to_string();
+        let first = app.raw("/api/v1/panels", panel.as_bytes(), &[("idempotency-key", "p1")]).await;
+        let again = app.raw("/api/v1/panels", panel.as_bytes(), &[("idempotency-key", "p1")]).await;
+        assert_eq!((first.0, &first.1), (201, &again.1));
+        assert_eq!(app.db.number("SELECT COUNT(*) FROM panel").await, 1);
         // Changes too: fifty equal decisions at once are one, and all get its answer.
         let a: Value = serde_json::from_str(&answers[0].1).unwrap();
         let decision = json!({ "decision": "stand_down", "reason": "r", "consulted": ["X"], "decided_by": { "name": "Y" } }).to_string();

@@ -1,12 +1,11 @@
 //! Panels and their lists.
 
 use super::cases::{fields, reference};
-use super::json;
+use super::{json, raw_json};
 use crate::domain::case::Refusal;
 use crate::domain::id::PanelId;
 use crate::export::cell::harmless;
-use crate::service::{PanelList, ServiceError};
-use crate::store::changes::PanelRow;
+use crate::service::{PanelList, ServiceError, panel_json};
 use crate::web::Web;
 use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
@@ -19,10 +18,6 @@ use uuid::Uuid;
 
 fn panel_id(text: &str) -> Result<PanelId, Problem> {
     Uuid::try_parse(text).map(PanelId).map_err(|_| Problem::not_found())
-}
-
-fn panel_json(p: &PanelRow) -> Value {
-    json!({ "id": p.id, "area": p.area, "name": p.name, "held_on": p.held_on, "created_at": p.created_at })
 }
 
 pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -38,14 +33,16 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
-    let value = request::json(&request::bytes(&web, body).await?)?;
-    let (area, name, held_on) =
-        fields(value, |o| (o.text("area"), o.text("name"), o.date("held_on")))?;
-    let panel = web
+    let bytes = request::bytes(&web, body).await?;
+    let idempotency = request::idempotency(&headers, &bytes)?;
+    let (area, name, held_on) = fields(request::json(&bytes)?, |o| {
+        (o.text("area"), o.text("name").unwrap_or_default(), o.date("held_on"))
+    })?;
+    let answer = web
         .service
-        .create_panel(&caller, area.as_deref(), name.as_deref().unwrap_or(""), held_on)
+        .create_panel_once(&caller, area.as_deref(), &name, held_on, idempotency)
         .await?;
-    Ok(json(StatusCode::CREATED, &panel_json(&panel)))
+    Ok(raw_json(StatusCode::CREATED, answer.body))
 }
 
 pub(super) async fn show(
