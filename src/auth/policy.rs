@@ -66,28 +66,41 @@ pub enum Action {
     /// New facts, milestones.
     ChangeCase,
     DecideJar,
+    Withdraw,
+    /// Enter an agency's part of the response.
+    EnterPlan,
     Acknowledge,
     ReadPanels,
     ChangePanels,
     Export,
     ReadMetrics,
     ReplayDelivery,
+    /// See who is on, how each is reached, what would happen.
+    ReadDirectory,
+    ChangeDirectory,
+    /// Start and end exercises.
+    Drill,
 }
 
 impl Action {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Notify,
         Self::Assess,
         Self::ListCases,
         Self::ReadCase,
         Self::ChangeCase,
         Self::DecideJar,
+        Self::Withdraw,
+        Self::EnterPlan,
         Self::Acknowledge,
         Self::ReadPanels,
         Self::ChangePanels,
         Self::Export,
         Self::ReadMetrics,
         Self::ReplayDelivery,
+        Self::ReadDirectory,
+        Self::ChangeDirectory,
+        Self::Drill,
     ];
 }
 
@@ -135,7 +148,7 @@ pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> bool {
     if object.area.is_some_and(|a| !caller.covers(a)) {
         return false;
     }
-    let case_bound = matches!(action, Action::ReadCase | Action::Acknowledge);
+    let case_bound = matches!(action, Action::ReadCase | Action::Acknowledge | Action::EnterPlan);
     if case_bound
         && let Some(agency) = &caller.agency
         && !object.agencies.contains(&agency.as_str())
@@ -155,7 +168,9 @@ fn role_may(role: Role, action: Action) -> bool {
     match role {
         Role::Administrator => true,
         Role::Coordinator => !matches!(action, A::ReadMetrics),
-        Role::DesignatedDoctor => !matches!(action, A::Export | A::ReadMetrics),
+        Role::DesignatedDoctor => {
+            !matches!(action, A::Export | A::ReadMetrics | A::ChangeDirectory)
+        }
         Role::OnCall => matches!(
             action,
             A::Notify
@@ -164,12 +179,19 @@ fn role_may(role: Role, action: Action) -> bool {
                 | A::ReadCase
                 | A::ChangeCase
                 | A::DecideJar
+                | A::Withdraw
+                | A::EnterPlan
                 | A::Acknowledge
+                | A::ReadDirectory
         ),
-        Role::Agency => matches!(action, A::Notify | A::Assess | A::ReadCase | A::Acknowledge),
-        Role::Auditor => {
-            matches!(action, A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics)
-        }
+        Role::Agency => matches!(
+            action,
+            A::Notify | A::Assess | A::ReadCase | A::Acknowledge | A::EnterPlan
+        ),
+        Role::Auditor => matches!(
+            action,
+            A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics | A::ReadDirectory
+        ),
     }
 }
 
@@ -178,10 +200,23 @@ fn scope_may(scope: TokenScope, action: Action) -> bool {
     match scope {
         TokenScope::Notify => matches!(action, A::Notify | A::Assess),
         TokenScope::Read => {
-            matches!(action, A::Assess | A::ListCases | A::ReadCase | A::ReadPanels)
+            matches!(
+                action,
+                A::Assess | A::ListCases | A::ReadCase | A::ReadPanels | A::ReadDirectory
+            )
         }
         TokenScope::Write => {
-            matches!(action, A::ChangeCase | A::DecideJar | A::ChangePanels | A::ReplayDelivery)
+            matches!(
+                action,
+                A::ChangeCase
+                    | A::DecideJar
+                    | A::Withdraw
+                    | A::EnterPlan
+                    | A::ChangePanels
+                    | A::ReplayDelivery
+                    | A::ChangeDirectory
+                    | A::Drill
+            )
         }
         TokenScope::Acknowledge => action == A::Acknowledge,
         TokenScope::Export => action == A::Export,

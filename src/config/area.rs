@@ -1,100 +1,18 @@
-//! An area's directory: which agencies, how each is reached, who is told of what.
+//! The directories of all areas: read from files at first start, replaced by later versions from
+//! the database while serving.
 
 use super::Config;
-use crate::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
+use crate::domain::alert::{AlertKind, Recipient};
 use crate::domain::calendar::Calendar;
-use crate::domain::civil_time;
-use crate::domain::deadline::Lengths;
-use crate::domain::jar::ExtraTrigger;
+use crate::domain::directory::{self, Contact, Hidden, Known, PointKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
-/// One area as its file describes it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Area {
-    pub id: String,
-    pub name: String,
-    /// The number in every alert: where a partner rings for particulars.
-    pub call_back: String,
-    #[serde(default)]
-    pub extra_triggers: Vec<ExtraTrigger>,
-    #[serde(default)]
-    pub office_hours: OfficeHours,
-    #[serde(default)]
-    pub deadlines: Lengths,
-    #[serde(default)]
-    pub extra_bank_holidays: Vec<NaiveDate>,
-    #[serde(default)]
-    pub cancelled_bank_holidays: Vec<NaiveDate>,
-    #[serde(rename = "agency", default)]
-    pub agencies: Vec<Agency>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct OfficeHours {
-    pub from: NaiveTime,
-    pub to: NaiveTime,
-}
-
-impl Default for OfficeHours {
-    fn default() -> Self {
-        let at = |h| NaiveTime::from_hms_opt(h, 0, 0).unwrap_or(NaiveTime::MIN);
-        Self { from: at(9), to: at(17) }
-    }
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Agency {
-    pub id: String,
-    pub name: String,
-    /// Shown on the reached board: the number to ring when nothing else works.
-    pub ring: String,
-    /// Kinds of alert this agency is told of.
-    pub told_of: Vec<AlertKind>,
-    /// Whether a person there has to acknowledge.
-    #[serde(default = "yes")]
-    pub acknowledge: bool,
-    #[serde(rename = "contact", default)]
-    pub contacts: Vec<Contact>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Contact {
-    pub id: String,
-    pub channel: Channel,
-    pub address: String,
-    #[serde(default)]
-    pub when: When,
-    /// For webhooks: `whsec_` and base64, agreed with the receiver. Two, separated by a space,
-    /// both sign while a secret is being changed.
-    #[serde(default)]
-    pub secret: Option<SecretString>,
-    #[serde(default)]
-    pub secret_file: Option<PathBuf>,
-}
-
-/// When a contact point is used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum When {
-    #[default]
-    Always,
-    OfficeHours,
-    OutOfHours,
-}
+pub use crate::domain::directory::{Agency, Area};
 
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
@@ -106,19 +24,42 @@ pub enum DirectoryError {
     Wrong { path: String, why: String },
 }
 
-/// All areas with everything looked up in them.
+/// All areas with everything looked up in them, as they stand at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    areas: BTreeMap<String, Known>,
+    areas: BTreeMap<String, Entry>,
     first: String,
     /// Webhook signing keys by lane (`area/agency/contact`).
-    secrets: BTreeMap<String, Vec<SecretString>>,
+    secrets: BTreeMap<String, Vec<Hidden>>,
 }
 
 #[derive(Clone, Debug)]
-struct Known {
+struct Entry {
     area: Area,
     calendar: Calendar,
+    known: Known,
+    /// 0: as the file says; from 1: the version kept in the database.
+    version: i64,
+}
+
+/// The directory of today, shared by everything that asks it; replaced whole.
+#[derive(Debug, Default)]
+pub struct Book(RwLock<Arc<Directory>>);
+
+impl Book {
+    #[must_use]
+    pub fn new(directory: Directory) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(directory))))
+    }
+
+    #[must_use]
+    pub fn today(&self) -> Arc<Directory> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn replace(&self, directory: Directory) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+    }
 }
 
 impl Directory {
@@ -146,28 +87,48 @@ impl Directory {
         let mut d = Self { first, ..Self::default() };
         for (path, area) in areas {
             let wrong = |why: String| DirectoryError::Wrong { path: path.clone(), why };
-            let mut seen = BTreeSet::new();
-            for agency in &area.agencies {
-                for c in &agency.contacts {
-                    let lane = lane(&area.id, &agency.id, &c.id);
-                    if !seen.insert(lane.clone()) {
-                        return Err(wrong(format!("contact {lane} is named twice")));
-                    }
-                    if c.channel == Channel::Webhook {
-                        d.secrets.insert(
-                            lane.clone(),
-                            webhook_secrets(c)
-                                .map_err(|why| wrong(format!("contact {lane}: {why}")))?,
-                        );
-                    }
-                }
-            }
-            let calendar = Calendar::new(&area.extra_bank_holidays, &area.cancelled_bank_holidays);
-            if d.areas.insert(area.id.clone(), Known { area, calendar }).is_some() {
+            if d.areas.contains_key(&area.id) {
                 return Err(wrong("an area of this id was read before".to_owned()));
             }
+            d.put(area, 0).map_err(wrong)?;
         }
         Ok(d)
+    }
+
+    /// Puts an area in the place of the one of the same id.
+    ///
+    /// # Errors
+    /// In words: two contacts of one name, a webhook without a usable secret.
+    pub fn put(&mut self, area: Area, version: i64) -> Result<(), String> {
+        let mut secrets = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for agency in &area.agencies {
+            for (c, _) in agency.points() {
+                let lane = area.point_name(&agency.id, &c.id);
+                if !seen.insert(lane.clone()) {
+                    return Err(format!("contact {lane} is named twice"));
+                }
+                if c.kind == PointKind::Webhook {
+                    let keys =
+                        webhook_secrets(c).map_err(|why| format!("contact {lane}: {why}"))?;
+                    secrets.insert(lane, keys);
+                }
+            }
+        }
+        let prefix = format!("{}/", area.id);
+        self.secrets.retain(|lane, _| !lane.starts_with(&prefix));
+        self.secrets.extend(secrets);
+        let calendar = Calendar::new(&area.extra_bank_holidays, &area.cancelled_bank_holidays);
+        let known = self.areas.remove(&area.id).map(|e| e.known).unwrap_or_default();
+        self.areas.insert(area.id.clone(), Entry { area, calendar, known, version });
+        Ok(())
+    }
+
+    /// What is known of an area's contact points from now on.
+    pub fn set_known(&mut self, area: &str, known: Known) {
+        if let Some(e) = self.areas.get_mut(area) {
+            e.known = known;
+        }
     }
 
     pub fn areas(&self) -> impl Iterator<Item = &Area> {
@@ -179,6 +140,22 @@ impl Directory {
         self.areas.get(id).map(|k| &k.area)
     }
 
+    #[must_use]
+    pub fn version(&self, id: &str) -> i64 {
+        self.areas.get(id).map_or(0, |e| e.version)
+    }
+
+    #[must_use]
+    pub fn known(&self, id: &str) -> Known {
+        self.areas.get(id).map(|e| e.known.clone()).unwrap_or_default()
+    }
+
+    /// Working days of an area.
+    #[must_use]
+    pub fn calendar(&self, id: &str) -> Calendar {
+        self.areas.get(id).map_or_else(|| Calendar::new(&[], &[]), |e| e.calendar.clone())
+    }
+
     /// The area that notifications without one belong to: the first file's.
     #[must_use]
     pub fn first(&self) -> &str {
@@ -187,51 +164,25 @@ impl Directory {
 
     #[must_use]
     pub fn agency(&self, area: &str, agency: &str) -> Option<&Agency> {
-        self.area(area)?.agencies.iter().find(|a| a.id == agency)
+        self.area(area)?.agency(agency)
     }
 
     /// The signing secrets of a webhook lane, the newest first.
     #[must_use]
-    pub fn secrets(&self, lane: &str) -> &[SecretString] {
+    pub fn secrets(&self, lane: &str) -> &[Hidden] {
         self.secrets.get(lane).map_or(&[], Vec::as_slice)
     }
 
-    /// Who is told of `kind` in `area` at `now`, with the contact points that hold at that hour.
-    /// An agency whose contacts are all for other hours is reached on those rather than not at all.
+    /// Who is told of `kind` in `area` at `now`, each with a ladder.
     #[must_use]
     pub fn recipients(&self, area: &str, kind: AlertKind, now: DateTime<Utc>) -> Vec<Recipient> {
-        let Some(known) = self.areas.get(area) else { return Vec::new() };
-        let open = known.is_open(now);
-        let holds = |w: When| match w {
-            When::Always => true,
-            When::OfficeHours => open,
-            When::OutOfHours => !open,
-        };
-        let told = known.area.agencies.iter().filter(|a| a.told_of.contains(&kind));
-        told.map(|a| {
-            let point = |c: &Contact| ContactPoint {
-                id: lane(area, &a.id, &c.id),
-                channel: c.channel,
-                address: c.address.clone(),
-            };
-            let mut contacts: Vec<_> =
-                a.contacts.iter().filter(|c| holds(c.when)).map(point).collect();
-            if contacts.is_empty() {
-                contacts = a.contacts.iter().map(point).collect();
-            }
-            Recipient {
-                agency: a.id.clone(),
-                agency_name: a.name.clone(),
-                acknowledge: a.acknowledge && kind != AlertKind::JarStoodDown,
-                contacts,
-            }
-        })
-        .collect()
+        let Some(e) = self.areas.get(area) else { return Vec::new() };
+        directory::recipients(&e.area, &e.calendar, &e.known, kind, now)
     }
 
     pub(super) fn check(&self, config: &Config, wrong: &mut Vec<String>) {
         for (lane, secrets) in &self.secrets {
-            let published = |s: &SecretString| {
+            let published = |s: &Hidden| {
                 decode_secret(s).is_some_and(|k| k.windows(17).any(|w| w == b"not-a-real-secret"))
             };
             if secrets.iter().any(published) {
@@ -243,40 +194,26 @@ impl Directory {
             extra_ports: config.webhooks.extra_ports.iter().copied().collect(),
         };
         for area in self.areas() {
-            for (agency, c) in
-                area.agencies.iter().flat_map(|a| a.contacts.iter().map(move |c| (a, c)))
+            for (agency, c) in area.agencies.iter().flat_map(|a| a.points().map(move |(c, _)| (a, c)))
             {
-                let lane = lane(&area.id, &agency.id, &c.id);
-                match c.channel {
-                    Channel::Email if config.mail.host.is_empty() => {
+                let lane = area.point_name(&agency.id, &c.id);
+                match c.kind {
+                    PointKind::Email if config.mail.host.is_empty() => {
                         wrong.push(format!("{lane} is an e-mail address but mail.host is not set"));
                     }
-                    Channel::Email if !c.address.contains('@') => {
+                    PointKind::Email if !c.address.contains('@') => {
                         wrong.push(format!("{lane} is not an e-mail address"));
                     }
-                    Channel::Email => {}
-                    Channel::Webhook => {
+                    PointKind::Webhook => {
                         if let Err(e) = reach.check(&c.address) {
                             wrong.push(format!("{lane}: {e}"));
                         }
                     }
+                    _ => {}
                 }
             }
         }
     }
-}
-
-impl Known {
-    fn is_open(&self, now: DateTime<Utc>) -> bool {
-        let local = civil_time::local(now);
-        let h = &self.area.office_hours;
-        self.calendar.is_working_day(local.date()) && (h.from..h.to).contains(&local.time())
-    }
-}
-
-/// The stable name of a contact point.
-fn lane(area: &str, agency: &str, contact: &str) -> String {
-    format!("{area}/{agency}/{contact}")
 }
 
 /// Reads one area from TOML; `shown` names it in complaints.
@@ -290,16 +227,15 @@ pub fn parse(shown: &str, text: &str) -> Result<Area, DirectoryError> {
         .map_err(|e| DirectoryError::Wrong { path: shown.to_owned(), why: e.to_string() })
 }
 
-fn webhook_secrets(c: &Contact) -> Result<Vec<SecretString>, String> {
+fn webhook_secrets(c: &Contact) -> Result<Vec<Hidden>, String> {
     let text = match (&c.secret, &c.secret_file) {
-        (Some(s), None) => s.expose_secret().to_owned(),
+        (Some(s), None) => s.0.clone(),
         (None, Some(path)) => std::fs::read_to_string(path)
             .map_err(|e| format!("cannot read {}: {e}", path.display()))?,
         _ => return Err("a webhook needs either secret or secret_file".to_owned()),
     };
-    let all: Vec<SecretString> =
-        text.split_whitespace().map(|w| SecretString::from(w.to_owned())).collect();
-    let usable = |s: &SecretString| decode_secret(s).is_some_and(|k| (24..=64).contains(&k.len()));
+    let all: Vec<Hidden> = text.split_whitespace().map(|w| Hidden(w.to_owned())).collect();
+    let usable = |s: &Hidden| decode_secret(s).is_some_and(|k| (24..=64).contains(&k.len()));
     if all.is_empty() || !all.iter().all(usable) {
         return Err("a webhook secret is `whsec_` and 24 to 64 bytes in base64".to_owned());
     }
@@ -308,6 +244,6 @@ fn webhook_secrets(c: &Contact) -> Result<Vec<SecretString>, String> {
 
 /// The key bytes of a `whsec_…` secret.
 #[must_use]
-pub fn decode_secret(secret: &SecretString) -> Option<Vec<u8>> {
-    STANDARD.decode(secret.expose_secret().strip_prefix("whsec_")?).ok()
+pub fn decode_secret(secret: &Hidden) -> Option<Vec<u8>> {
+    STANDARD.decode(secret.0.strip_prefix("whsec_")?).ok()
 }

@@ -1,5 +1,6 @@
 //! Alerts: what one agency is owed about one event, and the states it goes through.
 
+use super::escalation::Ladder;
 use super::facts::words;
 use super::id::AlertId;
 use chrono::{DateTime, Utc};
@@ -14,6 +15,26 @@ words!(
         /// A provisional response that is now certain.
         JarUpgraded = "jar_upgraded",
         JarStoodDown = "jar_stood_down",
+        /// The notification was withdrawn: made in error, or a second one of the same death.
+        JarRecalled = "jar_recalled",
+        /// The criteria are not met; for those who want to know of that.
+        NotJar = "not_jar",
+        /// Acknowledged, but nothing in the response plan yet.
+        Reminder = "reminder",
+        /// Somebody at the agency cannot attend and named the reader instead.
+        HandedOn = "handed_on",
+        /// To the named human: ring the agency that does not answer.
+        RingThem = "ring_them",
+        /// Somebody who is to be reached cannot be.
+        CoverageGap = "coverage_gap",
+        /// The daily word whether tonight is covered.
+        CoveredTonight = "covered_tonight",
+        /// The weekly silent test of a contact point.
+        Test = "test",
+        /// The code that verifies a contact point.
+        Verify = "verify",
+        /// The watcher found something that it could not mend.
+        Watcher = "watcher",
     }
 );
 words!(
@@ -36,7 +57,7 @@ words!(
     }
 );
 words!(
-    Channel { Email = "email", Webhook = "webhook" }
+    Channel { Email = "email", Webhook = "webhook", Sms = "sms", Voice = "voice" }
 );
 
 impl AlertKind {
@@ -49,14 +70,41 @@ impl AlertKind {
             Self::JarProvisional => "Joint Agency Response, until ruled out",
             Self::JarUpgraded => "Joint Agency Response confirmed",
             Self::JarStoodDown => "Joint Agency Response stood down",
+            Self::JarRecalled => "Notification withdrawn",
+            Self::NotJar => "No Joint Agency Response",
+            Self::Reminder => "Joint Agency Response, waiting for your plan",
+            Self::HandedOn => "Joint Agency Response, handed on to you",
+            Self::RingThem => "A partner has not answered: please ring",
+            Self::CoverageGap => "Nobody can be reached",
+            Self::CoveredTonight => "Tonight's cover",
+            Self::Test => "Test, no action needed",
+            Self::Verify => "Contact check",
+            Self::Watcher => "The service needs attention",
         }
     }
 
-    /// Night and day, or when the office opens.
+    /// Goes before everything that is not.
     #[must_use]
     pub fn is_urgent(self) -> bool {
-        self != Self::DeathNotified
+        !matches!(self, Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Test)
     }
+
+    /// Whether a person may be asked to acknowledge it: the duty to respond, and word of a death.
+    #[must_use]
+    pub fn asks_for_acknowledgement(self) -> bool {
+        self.is_response() || matches!(self, Self::DeathNotified | Self::NotJar)
+    }
+
+    /// Kinds that a policy can speak of.
+    pub const EVENTS: [Self; 7] = [
+        Self::JarTriggered,
+        Self::JarProvisional,
+        Self::JarUpgraded,
+        Self::JarStoodDown,
+        Self::JarRecalled,
+        Self::DeathNotified,
+        Self::NotJar,
+    ];
 
     /// The duty to respond: what a stand-down recalls.
     #[must_use]
@@ -112,8 +160,11 @@ pub struct ContactPoint {
     /// that one slow receiver never delays another.
     pub id: String,
     pub channel: Channel,
-    /// E-mail address or URL of a duty desk.
+    /// E-mail address, URL or telephone number.
     pub address: String,
+    /// The person or desk behind it, in words; for the board.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub who: String,
 }
 
 /// An alert as planned: a snapshot, so that a later change of the directory cannot rewrite what
@@ -126,7 +177,11 @@ pub struct PlannedAlert {
     pub kind: AlertKind,
     /// Whether a person at the agency has to acknowledge.
     pub acknowledge: bool,
+    /// The first rung: tried at once.
     pub contacts: Vec<ContactPoint>,
+    /// What follows while nobody acknowledges; none where no acknowledgement is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Ladder>,
     pub desk: Desk,
 }
 
@@ -149,6 +204,15 @@ pub struct Notice {
     pub acknowledge: bool,
     pub desk: Desk,
     pub at: DateTime<Utc>,
+    /// Part of an exercise: every text says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
+    /// For words of the service itself: lines made of agencies, roles, hours and counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<String>,
+    /// A code to be typed in, where one is needed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
 }
 
 /// Who is to be told of an event: answered by the directory, snapshotted by the plan.
@@ -158,4 +222,5 @@ pub struct Recipient {
     pub agency_name: String,
     pub acknowledge: bool,
     pub contacts: Vec<ContactPoint>,
+    pub ladder: Option<Ladder>,
 }

@@ -1,7 +1,8 @@
 //! What has happened to a case, in the order it happened. Events are never changed or removed;
 //! a new shape gets a new name beside the old one.
 
-use super::alert::{AlertKind, PlannedAlert};
+use super::alert::{AlertKind, ContactPoint, PlannedAlert};
+use super::escalation::{Progress, Why};
 use super::facts::{Amendment, Facts};
 use super::id::{AlertId, PanelId, Reference};
 use super::intake::Warning;
@@ -18,6 +19,8 @@ pub enum Route {
     Page,
     Api,
     Seed,
+    /// Not a death: an exercise of the whole path.
+    Drill,
 }
 
 /// Somebody by name: consulted, deciding, acknowledging.
@@ -39,6 +42,38 @@ pub enum Means {
     Themselves,
     /// Someone spoke to them and says so.
     Telephone,
+    /// The link in a message, and the button behind it.
+    Link,
+    /// A reply to a text.
+    Reply,
+    /// A key pressed during a call.
+    VoiceKey,
+}
+
+impl Means {
+    /// As the board says it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Themselves => "signed in",
+            Self::Telephone => "spoken to by telephone",
+            Self::Link => "by the link",
+            Self::Reply => "by text",
+            Self::VoiceKey => "by key during a call",
+        }
+    }
+}
+
+/// What a step of a ladder did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "did", rename_all = "snake_case")]
+pub enum Step {
+    /// Tried the next contact points.
+    Rung,
+    /// Told a named human to ring, and tried the agency once more.
+    Ring { human: String, number: String, points: Vec<ContactPoint> },
+    /// Began again, because nothing followed the acknowledgement.
+    ComeBack,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +107,17 @@ pub enum Event {
         consulted: Vec<Person>,
         decided_by: Person,
         recalled: Vec<AlertId>,
+        /// Those of them that somebody had opened by then.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        opened: Vec<AlertId>,
+    },
+    /// Made in error, or a second notification of the same death.
+    NotificationWithdrawn {
+        reason: String,
+        decided_by: Person,
+        recalled: Vec<AlertId>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        opened: Vec<AlertId>,
     },
     /// A person decided that a response is due although the rules did not say so.
     JarCalled {
@@ -85,6 +131,41 @@ pub enum Event {
         person: Person,
         note: String,
         means: Means,
+    },
+    /// A rung of an agency's ladder.
+    AlertStepped {
+        alert: AlertId,
+        agency: String,
+        step: Step,
+        why: Why,
+        /// Contact points of the agency that were tried.
+        points: Vec<ContactPoint>,
+        progress: Progress,
+    },
+    /// They have it but cannot attend.
+    AlertHandedOn {
+        alert: AlertId,
+        agency: String,
+        person: Person,
+        means: Means,
+        /// Whom they named, in their words; empty if nobody.
+        to: String,
+        note: String,
+        /// Where that person was written to, if a number or address was given.
+        points: Vec<ContactPoint>,
+        progress: Progress,
+    },
+    /// The watcher put a next step right that was missing or impossibly far ahead.
+    ObligationMended {
+        alert: AlertId,
+        agency: String,
+        progress: Progress,
+    },
+    /// What an agency does as its part of the response.
+    JarPlanEntered {
+        agency: String,
+        person: Person,
+        entry: String,
     },
     MilestoneRecorded {
         record: Record,
@@ -116,7 +197,12 @@ impl Event {
             Self::FactsAmended { .. } => "facts_amended",
             Self::JarStoodDown { .. } => "jar_stood_down",
             Self::JarCalled { .. } => "jar_called",
+            Self::NotificationWithdrawn { .. } => "notification_withdrawn",
             Self::AlertAcknowledged { .. } => "alert_acknowledged",
+            Self::AlertStepped { .. } => "alert_stepped",
+            Self::AlertHandedOn { .. } => "alert_handed_on",
+            Self::ObligationMended { .. } => "obligation_mended",
+            Self::JarPlanEntered { .. } => "jar_plan_entered",
             Self::MilestoneRecorded { .. } => "milestone_recorded",
             Self::ListedForPanel { .. } => "listed_for_panel",
             Self::TakenOffPanel { .. } => "taken_off_panel",

@@ -17,6 +17,10 @@ words!(
         Reviewed = "reviewed",
         Closed = "closed",
         OutOfScope = "out_of_scope",
+        /// Made in error, or the same death twice.
+        Withdrawn = "withdrawn",
+        /// Not a case: an exercise.
+        Drill = "drill",
     }
 );
 
@@ -32,6 +36,8 @@ impl Stage {
             Self::Reviewed => "Reviewed by panel",
             Self::Closed => "Closed",
             Self::OutOfScope => "Out of scope",
+            Self::Withdrawn => "Withdrawn",
+            Self::Drill => "Drill",
         }
     }
 }
@@ -104,7 +110,11 @@ pub fn blockers(case: &CaseState) -> Vec<Blocker> {
 #[must_use]
 pub fn stage(case: &CaseState) -> Stage {
     let done = |m| case.milestones.get(&m).is_some_and(|r| r.standing == Standing::Done);
-    if !case.scope.in_scope {
+    if case.drill {
+        Stage::Drill
+    } else if case.withdrawn.is_some() {
+        Stage::Withdrawn
+    } else if !case.scope.in_scope {
         Stage::OutOfScope
     } else if done(Milestone::Finalised) {
         Stage::Closed

@@ -5,5 +5,6 @@ pub mod crypt;
 pub mod failpoint;
 pub mod fresh;
 pub mod metrics;
+pub mod news;
 pub mod outgoing;
 pub mod telemetry;

@@ -1,11 +1,12 @@
 //! Changes to a case that exists: load, decide, commit; again if somebody else was quicker.
 
 use super::error::{ServiceError, invalid};
-use super::notify::jar_json;
+use super::notify::{jar_json, spoken};
 use super::{Answer, Idempotency, Service};
 use crate::auth::policy::{Action, Caller, Object, Who};
+use crate::domain::alert::AlertState;
 use crate::domain::case::{self, CaseState, Context, Refusal};
-use crate::domain::event::{Event, Means, Person};
+use crate::domain::event::{Event, Person};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::intake::{self, Need};
@@ -15,6 +16,7 @@ use crate::store::CommitError;
 use crate::store::changes::{AnswerRow, ChangeSet};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// How often a change is tried when others change the same case.
 const TRIES: u64 = 40;
@@ -24,6 +26,15 @@ const TRIES: u64 = 40;
 pub enum Wish {
     Amend(Box<AmendmentRequest>),
     DecideJar(JarDecision),
+    Withdraw {
+        reason: String,
+    },
+    /// An agency's part of the response.
+    Plan {
+        agency: String,
+        person: Person,
+        entry: String,
+    },
     Milestone { record: Record, note: String },
 }
 
@@ -43,13 +54,6 @@ pub struct JarDecision {
     pub consulted: Vec<Person>,
     /// Falls back to whoever is signed in.
     pub decided_by: Option<Person>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Acknowledgement {
-    pub person: Person,
-    pub note: String,
-    pub means: Means,
 }
 
 /// Keyed digests of an idempotency key and of the body it came with.
@@ -78,6 +82,8 @@ impl Service {
     ) -> Result<Answer, ServiceError> {
         let action = match wish {
             Wish::DecideJar(_) => Action::DecideJar,
+            Wish::Withdraw { .. } => Action::Withdraw,
+            Wish::Plan { .. } => Action::EnterPlan,
             Wish::Amend(_) | Wish::Milestone { .. } => Action::ChangeCase,
         };
         let id = self.find(caller, reference, action).await?;
@@ -97,7 +103,8 @@ impl Service {
             let more = held.into_iter().filter(|w| !warnings.contains(w));
             summary(d, &warnings.iter().cloned().chain(more).collect::<Vec<_>>())
         };
-        let decided = self.decide(caller, id, digests.as_ref(), decide, answer).await;
+        let opened = self.opened(id, &wish).await?;
+        let decided = self.decide(caller, id, digests.as_ref(), &opened, decide, answer).await;
         match decided {
             Ok((d, body)) => {
                 let body = body.unwrap_or_else(|| answer(&d).to_string());
@@ -112,60 +119,14 @@ impl Service {
         }
     }
 
-    /// Acknowledges an alert for a signed-in caller.
-    ///
-    /// # Errors
-    /// Not found (also another agency's or area's), or not storable.
-    pub async fn acknowledge(
-        &self,
-        caller: &Caller,
-        alert: AlertId,
-        mut ack: Acknowledgement,
-    ) -> Result<Decided, ServiceError> {
-        let row = self.store.alert(alert).await?.ok_or(ServiceError::NotFound)?;
-        let case = CaseId(row.case_id);
-        let area = self.store.case_row(case).await?.ok_or(ServiceError::NotFound)?.area;
-        let object = Object { area: Some(&area), agencies: &[&row.agency] };
-        // Somebody who may not acknowledge at all is told so; an alert that is not theirs is not there.
-        Self::allow(caller, Action::Acknowledge, Object { area: None, agencies: &[&row.agency] })
-            .and_then(|()| Self::allow(caller, Action::Acknowledge, object))
-            .map_err(|e| if may_elsewhere(caller) { ServiceError::NotFound } else { e })?;
-        if ack.person.name.is_empty() {
-            ack.person.name = match &caller.who {
-                Who::Person { name, .. } | Who::Machine { name, .. } => name.clone(),
-                Who::Public | Who::Operator => return Err(name_missing()),
-            };
+    /// Alerts of a case that somebody has opened, where a wish recalls any.
+    async fn opened(&self, id: CaseId, wish: &Prepared) -> Result<BTreeSet<AlertId>, ServiceError> {
+        if !matches!(wish, Prepared::DecideJar { .. } | Prepared::Withdraw { .. }) {
+            return Ok(BTreeSet::new());
         }
-        self.acknowledge_in(caller, case, alert, ack).await
-    }
-
-    /// Acknowledges by the link that went out with the alert: holding it is the permission.
-    ///
-    /// # Errors
-    /// Not found, no name given, or not storable.
-    pub async fn acknowledge_by_link(
-        &self,
-        alert: AlertId,
-        ack: Acknowledgement,
-    ) -> Result<Decided, ServiceError> {
-        let row = self.store.alert(alert).await?.ok_or(ServiceError::NotFound)?;
-        if ack.person.name.is_empty() {
-            return Err(name_missing());
-        }
-        self.acknowledge_in(&Caller::public(), CaseId(row.case_id), alert, ack).await
-    }
-
-    async fn acknowledge_in(
-        &self,
-        caller: &Caller,
-        case: CaseId,
-        alert: AlertId,
-        ack: Acknowledgement,
-    ) -> Result<Decided, ServiceError> {
-        let decide = |state: &CaseState, _: &mut Context<'_>| {
-            case::acknowledge(state, alert, ack.person.clone(), ack.note.clone(), ack.means)
-        };
-        self.decide(caller, case, None, decide, |_| Value::Null).await.map(|(d, _)| d)
+        let rows = self.store.alerts(id).await?;
+        let opened = rows.iter().filter(|a| a.state == AlertState::Opened.word());
+        Ok(opened.map(|a| AlertId(a.id)).collect())
     }
 
     /// The one loop behind every change.
@@ -174,6 +135,7 @@ impl Service {
         caller: &Caller,
         id: CaseId,
         digests: Option<&Digests>,
+        opened: &BTreeSet<AlertId>,
         decide: impl Fn(&CaseState, &mut Context<'_>) -> Result<Vec<Event>, Refusal>,
         answer: impl Fn(&Decided) -> Value,
     ) -> Result<(Decided, Option<String>), ServiceError> {
@@ -186,7 +148,7 @@ impl Service {
             let loaded = self.store.load(id).await?.ok_or(ServiceError::NotFound)?;
             let now = self.now().max(loaded.state.changed_at);
             let area = loaded.state.area.clone();
-            let events = self.with_context(&area, now, |ctx| decide(&loaded.state, ctx))?;
+            let events = self.with_context(&area, now, opened, |ctx| decide(&loaded.state, ctx))?;
             if events.is_empty() {
                 let decided =
                     Decided { state: loaded.state, unchanged: true, set: ChangeSet::default() };
@@ -202,10 +164,10 @@ impl Service {
                 }
                 return Ok((decided, Some(body)));
             }
+            let planned = spoken(&events);
             let (mut set, state) =
                 self.store.continue_case(loaded, events, &caller.actor(), now)?;
-            let handover = self.plan_messages(&mut set, &state, now);
-            cancel_recalled(&mut set);
+            let handover = self.plan_messages(&mut set, &state, &planned, now);
             let mut decided = Decided { state, unchanged: false, set };
             let body = digests.map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();
@@ -285,6 +247,24 @@ impl Service {
                 };
                 Prepared::DecideJar { d: JarDecision { decided_by: None, ..d }, decided_by }
             }
+            Wish::Withdraw { reason } => {
+                if reason.trim().is_empty() {
+                    return Err(invalid("reason", "required", "say why it is withdrawn"));
+                }
+                Prepared::Withdraw { reason, decided_by: signed_in(caller) }
+            }
+            Wish::Plan { agency, mut person, entry } => {
+                if entry.trim().is_empty() {
+                    return Err(invalid("entry", "required", "say what your agency does"));
+                }
+                if caller.agency.as_ref().is_some_and(|own| *own != agency) {
+                    return Err(ServiceError::NotFound);
+                }
+                if person.name.trim().is_empty() {
+                    person = signed_in(caller);
+                }
+                Prepared::Plan { agency, person, entry }
+            }
             Wish::Milestone { record, note } => {
                 if record.category.is_some_and(|c| !(1..=10).contains(&c)) {
                     return Err(invalid("category", "not_in_list", "must be 1 to 10"));
@@ -295,9 +275,24 @@ impl Service {
     }
 }
 
+/// Whoever is signed in, as somebody by name.
+fn signed_in(caller: &Caller) -> Person {
+    let agency = caller.agency.clone().unwrap_or_default();
+    match &caller.who {
+        Who::Person { name, role, .. } => {
+            Person { name: name.clone(), role: role.word().to_owned(), agency }
+        }
+        Who::Machine { name, .. } => Person { name: name.clone(), agency, ..Person::default() },
+        Who::Public => Person::default(),
+        Who::Operator => Person { name: "operator".to_owned(), ..Person::default() },
+    }
+}
+
 enum Prepared {
     Amend { patch: Box<crate::domain::facts::Facts>, how: Amendment, reason: String },
     DecideJar { d: JarDecision, decided_by: Person },
+    Withdraw { reason: String, decided_by: Person },
+    Plan { agency: String, person: Person, entry: String },
     Milestone { record: Record, note: String },
 }
 
@@ -320,6 +315,12 @@ impl Prepared {
                     case::call_jar(s, why, who, decided_by.clone(), ctx)
                 }
             }
+            Self::Withdraw { reason, decided_by } => {
+                case::withdraw(s, reason.clone(), decided_by.clone(), ctx)
+            }
+            Self::Plan { agency, person, entry } => {
+                case::enter_plan(s, agency, person.clone(), entry.clone())
+            }
             Self::Milestone { record, note } => {
                 Ok(case::record_milestone(s, record.clone(), note.clone()))
             }
@@ -339,25 +340,11 @@ impl Wish {
         match self {
             Self::Amend(_) => "amend",
             Self::DecideJar(_) => "decide_jar",
+            Self::Withdraw { .. } => "withdraw",
+            Self::Plan { .. } => "plan",
             Self::Milestone { .. } => "milestone",
         }
     }
-}
-
-/// Messages of recalled alerts are not sent any more.
-fn cancel_recalled(set: &mut ChangeSet) {
-    let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
-    set.cancelled = recalled.collect();
-}
-
-fn may_elsewhere(caller: &Caller) -> bool {
-    let agency: Vec<&str> = caller.agency.as_deref().into_iter().collect();
-    let object = Object { area: None, agencies: &agency };
-    crate::auth::policy::may(caller, Action::Acknowledge, object)
-}
-
-fn name_missing() -> ServiceError {
-    invalid("name", "required", "enter your name, so that it is known who has this")
 }
 
 fn summary(d: &Decided, warnings: &[intake::Warning]) -> Value {

@@ -98,9 +98,10 @@ impl Service {
     /// Not allowed, or no such area.
     pub fn export_area(&self, caller: &Caller, area: Option<&str>) -> Result<String, ServiceError> {
         Self::allow(caller, Action::Export, Object::default())?;
-        let own = if caller.area == "*" { self.directory.first() } else { &caller.area };
+        let directory = self.directory();
+        let own = if caller.area == "*" { directory.first() } else { &caller.area };
         let area = area.unwrap_or(own);
-        let known = self.directory.area(area).filter(|a| caller.covers(&a.id));
+        let known = directory.area(area).filter(|a| caller.covers(&a.id));
         known.map(|a| a.id.clone()).ok_or(ServiceError::NotFound)
     }
 
@@ -246,7 +247,8 @@ impl Service {
             .export_page(area, e.from, e.to, *after, SIZE)
             .await
             .map_err(ServiceError::from)?;
-        let extra = self.directory.area(area).map_or(&[][..], |a| &a.extra_triggers);
+        let directory = self.directory();
+        let extra = directory.area(area).map_or(&[][..], |a| &a.extra_triggers);
         let today = civil_time::date_of(now);
         for row in &rows {
             *after = row.id;

@@ -3,14 +3,18 @@
 //! functions.
 
 mod change;
+mod answer;
 mod error;
+mod escalate;
 mod export;
 mod notify;
 mod outbox;
 mod panels;
 mod read;
 
-pub use change::{Acknowledgement, AmendmentRequest, Decided, JarDecision, Wish};
+pub use answer::{Acknowledgement, HandOn, Reply};
+pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
+pub use escalate::Escalated;
 pub use error::{ServiceError, invalid};
 pub use export::{Export, ExportError, Format, Piece};
 pub use notify::{Answer, Idempotency};
@@ -19,26 +23,31 @@ pub use panels::{PanelList, PanelListLine, panel_json};
 pub use read::{AlertDetail, CaseDetail, CaseQuery, TimelineItem};
 
 use crate::auth::policy::{Action, Caller, Object, may};
-use crate::config::area::Directory;
+use crate::config::area::{Book, Directory};
 use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::case::Context;
+use crate::domain::id::AlertId;
 use crate::platform::clock::SharedClock;
 use crate::platform::fresh;
 use crate::platform::metrics::Metrics;
+use crate::platform::news::News;
 use crate::store::Store;
 use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Everything a command needs.
 #[derive(Clone)]
 pub struct Service {
     pub store: Store,
-    pub directory: Arc<Directory>,
+    pub book: Arc<Book>,
     pub clock: SharedClock,
     pub metrics: Arc<Metrics>,
     /// Takes freshly committed messages at once; without one they wait for a worker's next look.
     pub hands: Hands,
+    /// Rung after every commit, for pages that watch.
+    pub news: News,
 }
 
 impl Service {
@@ -46,38 +55,49 @@ impl Service {
         self.clock.now()
     }
 
+    /// The directory as it stands now.
+    #[must_use]
+    pub fn directory(&self) -> Arc<Directory> {
+        self.book.today()
+    }
+
     /// Runs `f` with what decisions in `area` need at `now`.
     fn with_context<T>(
         &self,
         area: &str,
         now: DateTime<Utc>,
+        opened: &BTreeSet<AlertId>,
         f: impl FnOnce(&mut Context<'_>) -> T,
     ) -> T {
-        let known = self.directory.area(area);
+        let directory = self.directory();
+        let known = directory.area(area);
         let desk = Desk {
             area: area.to_owned(),
             area_name: known.map(|a| a.name.clone()).unwrap_or_default(),
             call_back: known.map(|a| a.call_back.clone()).unwrap_or_default(),
         };
         let recipients =
-            |kind: AlertKind| -> Vec<Recipient> { self.directory.recipients(area, kind, now) };
+            |kind: AlertKind| -> Vec<Recipient> { directory.recipients(area, kind, now) };
         let extra = known.map_or(&[][..], |a| &a.extra_triggers);
-        f(&mut Context { new_id: &mut fresh::id, recipients: &recipients, desk: &desk, extra })
+        f(&mut Context {
+            new_id: &mut fresh::id,
+            recipients: &recipients,
+            desk: &desk,
+            extra,
+            opened: &|id| opened.contains(&id),
+        })
     }
 
     /// The areas a caller may list, of those configured.
     #[must_use]
     pub fn areas_of(&self, caller: &Caller) -> Vec<String> {
-        self.directory.areas().map(|a| a.id.clone()).filter(|a| caller.covers(a)).collect()
+        self.directory().areas().map(|a| a.id.clone()).filter(|a| caller.covers(a)).collect()
     }
 
     /// Working days of an area.
     #[must_use]
     pub fn calendar(&self, area: &str) -> Calendar {
-        self.directory.area(area).map_or_else(
-            || Calendar::new(&[], &[]),
-            |a| Calendar::new(&a.extra_bank_holidays, &a.cancelled_bank_holidays),
-        )
+        self.directory().calendar(area)
     }
 
     fn allow(caller: &Caller, action: Action, object: Object<'_>) -> Result<(), ServiceError> {

@@ -5,7 +5,7 @@ use super::error::ServiceError;
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::case::{self, CaseState};
 use crate::domain::civil_time;
-use crate::domain::event::Route;
+use crate::domain::event::{Event, Route};
 use crate::domain::intake::{self, Need, Warning};
 use crate::domain::jar::{self, Assessment};
 use crate::domain::scope::{self, Scope};
@@ -14,6 +14,7 @@ use crate::store::changes::{AnswerRow, ChangeSet};
 use crate::store::{CommitError, ServiceKey};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// What the caller repeats so that a repeat is not a second notification.
 #[derive(Clone, Debug)]
@@ -60,11 +61,12 @@ impl Service {
 
         let new = self.store.new_case()?;
         let reference = self.store.next_reference(civil_time::date_of(now).year()).await?;
-        let events = self.with_context(&area, now, |ctx| {
+        let events = self.with_context(&area, now, &BTreeSet::new(), |ctx| {
             case::notify(reference, area.clone(), route, accepted, ctx)
         });
+        let planned = spoken(&events);
         let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
-        let handover = self.plan_messages(&mut set, &state, now);
+        let handover = self.plan_messages(&mut set, &state, &planned, now);
         let answer = receipt(&state, &warnings, &set).to_string();
         if let Some((key, body)) = &digests {
             set.answers.push(AnswerRow {
@@ -102,7 +104,8 @@ impl Service {
         Self::allow(caller, Action::Assess, Object { area: Some(&area), agencies: &[] })?;
         let accepted =
             intake::read(body, Need::Nothing, self.now()).map_err(ServiceError::Invalid)?;
-        let extra = self.directory.area(&area).map_or(&[][..], |a| &a.extra_triggers);
+        let directory = self.directory();
+        let extra = directory.area(&area).map_or(&[][..], |a| &a.extra_triggers);
         let scope = scope::judge(&accepted.facts);
         let assessment = jar::assess(&accepted.facts, extra);
         Ok(json!({
@@ -115,12 +118,13 @@ impl Service {
 
     /// The area of a request: named, the caller's own, or the first configured.
     fn area_for(&self, caller: &Caller, named: Option<&str>) -> Result<String, ServiceError> {
+        let directory = self.directory();
         let area = match named {
             Some(a) => a,
             None if caller.area != "*" => &caller.area,
-            None => self.directory.first(),
+            None => directory.first(),
         };
-        let known = self.directory.area(area).map(|a| a.id.clone());
+        let known = directory.area(area).map(|a| a.id.clone());
         known.filter(|a| caller.covers(a)).ok_or_else(|| {
             super::invalid(
                 "area",
@@ -154,6 +158,20 @@ impl Service {
         let status = u16::try_from(row.status).unwrap_or(201);
         Ok(Some(Answer { status, body: row.answer, repeated: true }))
     }
+}
+
+/// The events that messages are made of, copied: the journal takes the originals.
+pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
+    let speaks = |e: &&Event| {
+        matches!(
+            e,
+            Event::AlertsPlanned { .. }
+                | Event::AlertStepped { .. }
+                | Event::AlertHandedOn { .. }
+                | Event::AlertAcknowledged { .. }
+        )
+    };
+    events.iter().filter(speaks).cloned().collect()
 }
 
 /// What the notifier gets back. Nothing in it is about the child.

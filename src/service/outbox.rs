@@ -1,10 +1,12 @@
-//! From planned alerts to messages, and from a commit straight into the dispatcher's hands.
+//! From events to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
-use crate::domain::alert::AlertKind;
-use crate::domain::case::CaseState;
+use crate::domain::alert::{AlertKind, ContactPoint, Notice};
+use crate::domain::case::{self, CaseState};
+use crate::domain::event::{Event, Step};
+use crate::domain::id::AlertId;
 use crate::platform::fresh;
-use crate::store::changes::{ChangeSet, DeliveryRow};
+use crate::store::changes::{BulletinRow, ChangeSet, DeliveryRow};
 use crate::store::{CommitError, Job};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -31,56 +33,173 @@ pub struct Lease {
 /// The dispatcher of this process, if it has one.
 pub type Hands = Option<Arc<dyn Hand>>;
 
+/// Messages that a dispatcher takes over once they are committed.
+#[derive(Default)]
+pub(super) struct Handover {
+    jobs: Vec<Job>,
+    lease: Option<Lease>,
+}
+
+/// Adds messages to a change set. With a dispatcher at hand they are born in its hands, so that
+/// nobody has to look for them; if this process dies, the lease runs out and any worker takes them.
+struct Mailbag<'a> {
+    set: &'a mut ChangeSet,
+    lease: Option<Lease>,
+    now: DateTime<Utc>,
+    jobs: Vec<Job>,
+}
+
+/// One message's place: whose, at which step, and what it says instead if it does.
+struct Place<'a> {
+    alert: Uuid,
+    notice: &'a Notice,
+    step: i64,
+    kind: Option<AlertKind>,
+}
+
+impl Mailbag<'_> {
+    fn add(&mut self, place: &Place<'_>, points: &[ContactPoint]) {
+        if points.is_empty() {
+            return;
+        }
+        let notice = serde_json::to_string(place.notice).unwrap_or_default();
+        for p in points {
+            let row = DeliveryRow {
+                id: fresh::id(),
+                alert_id: place.alert,
+                lane: p.id.clone(),
+                channel: p.channel.word(),
+                address: p.address.clone(),
+                urgent: place.kind.unwrap_or(place.notice.kind).is_urgent(),
+                state: if self.lease.is_some() { "leased" } else { "due" },
+                next_at: self.now,
+                lease_until: self.lease.map(|l| l.until),
+                lease_token: self.lease.map_or(0, |l| l.token),
+                created_at: self.now,
+                step: place.step,
+                kind: place.kind.map(AlertKind::word),
+            };
+            if self.lease.is_some() {
+                self.jobs.push(Job {
+                    id: row.id,
+                    alert_id: row.alert_id,
+                    lane: row.lane.clone(),
+                    channel: row.channel.to_owned(),
+                    address: row.address.clone(),
+                    attempts: 0,
+                    created_at: self.now,
+                    notice: notice.clone(),
+                    kind: row.kind.map(str::to_owned),
+                    step: row.step,
+                    lease_token: row.lease_token,
+                    urgent: row.urgent,
+                });
+            }
+            self.set.deliveries.push(row);
+        }
+    }
+
+    /// A message of the service itself, about an alert or about none.
+    fn bulletin(&mut self, alert: Option<Uuid>, notice: &Notice, points: &[ContactPoint]) {
+        let id = fresh::id();
+        self.set.bulletins.push(BulletinRow {
+            id,
+            area: notice.desk.area.clone(),
+            kind: notice.kind.word().to_owned(),
+            alert_id: alert,
+            notice: serde_json::to_string(notice).unwrap_or_default(),
+            at: self.now,
+        });
+        self.add(&Place { alert: id, notice, step: 0, kind: None }, points);
+    }
+
+    fn event(&mut self, state: &CaseState, event: &Event) {
+        let about = |id: &AlertId| state.alerts.get(id).map(|a| (a, case::notice(state, a)));
+        match event {
+            Event::AlertsPlanned { alerts } => {
+                for planned in alerts {
+                    if let Some((a, notice)) = about(&planned.id) {
+                        let place = Place { alert: planned.id.0, notice: &notice, step: 0, kind: None };
+                        self.add(&place, &a.contacts);
+                    }
+                }
+            }
+            Event::AlertStepped { alert, step, points, .. } => {
+                let Some((a, notice)) = about(alert) else { return };
+                let kind = matches!(step, Step::ComeBack).then_some(AlertKind::Reminder);
+                let place =
+                    Place { alert: alert.0, notice: &notice, step: i64::from(a.steps), kind };
+                self.add(&place, points);
+                if let Step::Ring { points, .. } = step {
+                    // To the human: whom to ring, and where.
+                    let ring = a.ladder.as_ref().map(|l| l.human.ring.clone()).unwrap_or_default();
+                    let mut notice = notice;
+                    notice.kind = AlertKind::RingThem;
+                    notice.acknowledge = false;
+                    if !ring.is_empty() {
+                        notice.desk.call_back = ring;
+                    }
+                    self.bulletin(Some(alert.0), &notice, points);
+                }
+            }
+            Event::AlertHandedOn { alert, points, .. } => {
+                let Some((a, notice)) = about(alert) else { return };
+                let kind = Some(AlertKind::HandedOn);
+                let place =
+                    Place { alert: alert.0, notice: &notice, step: i64::from(a.steps), kind };
+                self.add(&place, points);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Service {
-    /// Adds a message per contact point of every alert the set plans. With a dispatcher at hand
-    /// they are born in its hands, so that nobody has to look for them; if this process dies, the
-    /// lease runs out and any worker takes them.
+    /// Adds the messages that `events` call for, and stops those that they make needless.
     pub(super) fn plan_messages(
         &self,
         set: &mut ChangeSet,
         state: &CaseState,
+        events: &[Event],
         now: DateTime<Utc>,
     ) -> Handover {
-        if set.alerts.is_empty() {
+        let speaks = |e: &Event| {
+            matches!(
+                e,
+                Event::AlertsPlanned { .. }
+                    | Event::AlertStepped { .. }
+                    | Event::AlertHandedOn { .. }
+            )
+        };
+        quiet(set, events);
+        if !events.iter().any(speaks) {
             return Handover::default();
         }
         let lease = self.hands.as_ref().and_then(|h| h.lease(now));
-        let mut jobs = Vec::new();
-        let planned = state.alerts.iter().filter(|(id, _)| set.alerts.iter().any(|r| r.id == id.0));
-        for (id, alert) in planned {
-            let notice = set.alerts.iter().find(|r| r.id == id.0).map(|r| r.notice.clone());
-            for c in &alert.contacts {
-                let row = DeliveryRow {
-                    id: fresh::id(),
-                    alert_id: id.0,
-                    lane: c.id.clone(),
-                    channel: c.channel.word(),
-                    address: c.address.clone(),
-                    urgent: AlertKind::is_urgent(alert.kind),
-                    state: if lease.is_some() { "leased" } else { "due" },
-                    next_at: now,
-                    lease_until: lease.map(|l| l.until),
-                    lease_token: lease.map_or(0, |l| l.token),
-                    created_at: now,
-                };
-                if lease.is_some() {
-                    jobs.push(Job {
-                        id: row.id,
-                        alert_id: row.alert_id,
-                        lane: row.lane.clone(),
-                        channel: row.channel.to_owned(),
-                        address: row.address.clone(),
-                        attempts: 0,
-                        created_at: now,
-                        notice: notice.clone().unwrap_or_default(),
-                        lease_token: row.lease_token,
-                        urgent: row.urgent,
-                    });
-                }
-                set.deliveries.push(row);
-            }
+        let mut bag = Mailbag { set, lease, now, jobs: Vec::new() };
+        for e in events {
+            bag.event(state, e);
         }
-        Handover { jobs, lease }
+        Handover { jobs: bag.jobs, lease }
+    }
+
+    /// Sends a message of the service itself, with whatever else `set` holds, in one commit.
+    ///
+    /// # Errors
+    /// The change was not made.
+    pub(crate) async fn announce(
+        &self,
+        mut set: ChangeSet,
+        notices: &[(Notice, Vec<ContactPoint>)],
+    ) -> Result<(), CommitError> {
+        let now = self.now();
+        let lease = self.hands.as_ref().and_then(|h| h.lease(now));
+        let mut bag = Mailbag { set: &mut set, lease, now, jobs: Vec::new() };
+        for (notice, points) in notices {
+            bag.bulletin(None, notice, points);
+        }
+        let handover = Handover { jobs: bag.jobs, lease };
+        self.commit(set, handover).await
     }
 
     /// Commits and hands the messages over, in a task of its own: a caller who hangs up between
@@ -90,26 +209,18 @@ impl Service {
         set: ChangeSet,
         handover: Handover,
     ) -> Result<(), CommitError> {
-        let (store, hands) = (self.store.clone(), self.hands.clone());
+        let (store, hands, news) = (self.store.clone(), self.hands.clone(), self.news.clone());
         let both = tokio::spawn(async move {
             store.commit(set).await?;
             if let (Some(hand), Some(lease)) = (hands, handover.lease) {
                 hand.take(handover.jobs, lease);
             }
+            news.tell();
             Ok(())
         });
         both.await.unwrap_or(Err(CommitError::Unavailable))
     }
-}
 
-/// Messages that a dispatcher takes over once they are committed.
-#[derive(Default)]
-pub(super) struct Handover {
-    jobs: Vec<Job>,
-    lease: Option<Lease>,
-}
-
-impl Service {
     /// Puts a dead letter of the caller's area back into the queue.
     ///
     /// # Errors
@@ -125,5 +236,16 @@ impl Service {
         }
         self.store.audit(self.now(), &caller.actor(), "replay_delivery", None).await?;
         Ok(self.store.replay(delivery, self.now()).await?)
+    }
+}
+
+/// Messages of recalled alerts are not sent any more; people who have answered are left in peace.
+fn quiet(set: &mut ChangeSet, events: &[Event]) {
+    let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
+    set.cancelled = recalled.collect();
+    for e in events {
+        if let Event::AlertAcknowledged { alert, .. } = e {
+            set.quieted.push(alert.0);
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::store::CommitError;
 use crate::store::changes::{AnswerRow, ChangeSet, PanelRow};
 use chrono::NaiveDate;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 /// A panel's list as members see it.
@@ -98,10 +99,11 @@ impl Service {
         name: &str,
         held_on: Option<NaiveDate>,
     ) -> Result<PanelRow, ServiceError> {
-        let own = if caller.area == "*" { self.directory.first() } else { &caller.area };
+        let directory = self.directory();
+        let own = if caller.area == "*" { directory.first() } else { &caller.area };
         let area = area.unwrap_or(own);
         Self::allow(caller, Action::ChangePanels, Object::default())?;
-        let known = self.directory.area(area).filter(|a| caller.covers(&a.id));
+        let known = directory.area(area).filter(|a| caller.covers(&a.id));
         let area = known
             .ok_or_else(|| invalid("area", "not_in_list", "is not an area of yours"))?
             .id
@@ -184,7 +186,7 @@ impl Service {
                 despite.clone(),
             )
         };
-        self.decide(caller, id, None, decide, |_| Value::Null).await?;
+        self.decide(caller, id, None, &BTreeSet::new(), decide, |_| Value::Null).await?;
         Ok(())
     }
 
@@ -204,7 +206,7 @@ impl Service {
         let decide = |s: &case::CaseState, _: &mut case::Context<'_>| -> Result<_, Refusal> {
             case::take_off_panel(s, panel, reason.to_owned())
         };
-        self.decide(caller, id, None, decide, |_| Value::Null).await?;
+        self.decide(caller, id, None, &BTreeSet::new(), decide, |_| Value::Null).await?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::changes::{
     Advanced, AlertChange, AlertRow, AnswerRow, AttemptRow, CaseRow, ChangeSet, DeliveryResult,
-    DeliveryRow, Entry, Lookup, NewStream,
+    DeliveryRow, Entry, Lookup, NewStream, PointChange,
 };
 use super::engine::{Conn, on};
 use super::rows::many;
@@ -137,8 +137,8 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        10,
-        "INSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice) VALUES ",
+        14,
+        "INSERT INTO alert (id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice, phase, step_at, steps, drill) VALUES ",
         "",
         |q, r| q
             .bind(r.id)
@@ -151,6 +151,10 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.rank)
             .bind(r.planned_at)
             .bind(&r.notice)
+            .bind(&r.phase)
+            .bind(r.step_at)
+            .bind(r.steps)
+            .bind(r.drill)
     );
     // One row per alert, its highest: a statement must not meet the same row twice.
     let mut highest: BTreeMap<Uuid, &AlertChange> = BTreeMap::new();
@@ -169,6 +173,14 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         ") AS v WHERE alert.id = v.column1 AND alert.rank < v.column3",
         |q, r| q.bind(r.id).bind(r.state).bind(r.rank)
     );
+    for p in sets.iter().flat_map(|s| &s.progress) {
+        const SQL: &str = "UPDATE alert SET phase = $2, step_at = $3, steps = $4, hurry = FALSE WHERE id = $1";
+        on!(conn conn, |c| sqlx::query(SQL).bind(p.id).bind(p.phase).bind(p.step_at).bind(p.steps).execute(c).await?.rows_affected());
+        if p.reopened {
+            const OPENED: &str = "UPDATE alert SET state = 'opened', rank = 5 WHERE id = $1 AND rank <> 7";
+            on!(conn conn, |c| sqlx::query(OPENED).bind(p.id).execute(c).await?.rows_affected());
+        }
+    }
     Ok(())
 }
 
@@ -177,8 +189,8 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        11,
-        "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at) VALUES ",
+        13,
+        "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, lease_until, lease_token, created_at, step, kind) VALUES ",
         "",
         |q, r| q
             .bind(r.id)
@@ -192,7 +204,13 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.lease_until)
             .bind(r.lease_token)
             .bind(r.created_at)
+            .bind(r.step)
+            .bind(r.kind)
     );
+    for b in sets.iter().flat_map(|s| &s.bulletins) {
+        const SQL: &str = "INSERT INTO bulletin (id, area, kind, alert_id, notice, at) VALUES ($1, $2, $3, $4, $5, $6)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(b.id).bind(&b.area).bind(&b.kind).bind(b.alert_id).bind(&b.notice).bind(b.at).execute(c).await?.rows_affected());
+    }
     let rows: Vec<&AttemptRow> = all(sets, |s| &s.attempts);
     many!(
         conn,
@@ -215,8 +233,8 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        6,
-        "UPDATE delivery SET state = v.column3, next_at = v.column4, attempts = v.column5, last_outcome = v.column6, lease_until = NULL FROM (VALUES ",
+        9,
+        "UPDATE delivery SET state = v.column3, next_at = v.column4, attempts = v.column5, last_outcome = v.column6, provider = v.column7, provider_id = v.column8, ask_at = v.column9, lease_until = NULL FROM (VALUES ",
         ") AS v WHERE delivery.id = v.column1 AND delivery.lease_token = v.column2 AND delivery.state = 'leased'",
         |q, r| q
             .bind(r.id)
@@ -225,13 +243,30 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.next_at)
             .bind(r.attempts)
             .bind(&r.outcome)
+            .bind(r.provider)
+            .bind(&r.provider_id)
+            .bind(r.ask_at)
     );
+    for r in sets.iter().flat_map(|s| &s.receipts) {
+        // "Delivered" and the final failures are last words: a late "sending" does not undo them.
+        const SQL: &str = "UPDATE delivery SET receipt = $2, ask_at = $3 WHERE id = $1 AND (receipt IS NULL OR receipt NOT IN ('delivered', 'permanent_failure', 'temporary_failure', 'technical_failure'))";
+        on!(conn conn, |c| sqlx::query(SQL).bind(r.delivery_id).bind(&r.receipt).bind(r.ask_at).execute(c).await?.rows_affected());
+    }
     for alert in sets.iter().flat_map(|s| &s.cancelled) {
         const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND state IN ('due', 'leased')";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
     }
+    for alert in sets.iter().flat_map(|s| &s.quieted) {
+        const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND channel <> 'webhook' AND state IN ('due', 'leased')";
+        on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+    }
     for alert in sets.iter().flat_map(|s| &s.maybe_failed) {
         const SQL: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE id = $1 AND rank < 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = $1 AND state IN ('due', 'leased', 'done'))";
+        on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+    }
+    for alert in sets.iter().flat_map(|s| &s.maybe_hurry) {
+        // Only while nothing of the last step is on its way, has been taken, or may still go.
+        const SQL: &str = "UPDATE alert SET hurry = TRUE WHERE id = $1 AND phase = 'climbing' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.alert_id = $1 AND d.step = alert.steps AND (d.state = 'leased' OR (d.state = 'done' AND (d.receipt IS NULL OR d.receipt NOT LIKE '%failure')) OR (d.state = 'due' AND (d.last_outcome IS NULL OR d.last_outcome NOT LIKE 'held back%'))))";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
     }
     Ok(())
@@ -241,6 +276,21 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     for a in sets.iter().flat_map(|s| &s.audit) {
         const SQL: &str = "INSERT INTO audit (at, actor, action, case_id) VALUES ($1, $2, $3, $4)";
         on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).execute(c).await?.rows_affected());
+    }
+    for d in sets.iter().flat_map(|s| &s.done) {
+        const SQL: &str = "INSERT INTO done (what, day, at) VALUES ($1, $2, $3)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(&d.what).bind(&d.day).bind(d.at).execute(c).await?.rows_affected());
+    }
+    for h in sets.iter().flat_map(|s| &s.hooks) {
+        const SQL: &str = "INSERT INTO hook_seen (digest, at) VALUES ($1, $2)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(&h.digest).bind(h.at).execute(c).await?.rows_affected());
+    }
+    for d in sets.iter().flat_map(|s| &s.directories) {
+        const SQL: &str = "INSERT INTO directory (area, version, at, actor, what, sealed) VALUES ($1, $2, $3, $4, $5, $6)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(&d.area).bind(d.version).bind(d.at).bind(&d.actor).bind(&d.what).bind(&d.sealed).execute(c).await?.rows_affected());
+    }
+    for p in sets.iter().flat_map(|s| &s.points) {
+        point(conn, p).await?;
     }
     for p in sets.iter().flat_map(|s| &s.panels) {
         const SQL: &str =
@@ -255,5 +305,14 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "DELETE FROM panel_case WHERE panel_id = $1 AND case_id = $2";
         on!(conn conn, |c| sqlx::query(SQL).bind(panel).bind(case).execute(c).await?.rows_affected());
     }
+    Ok(())
+}
+
+/// What became known of a contact point; a changed address starts anew.
+async fn point(conn: &mut Conn, p: &PointChange) -> Result<(), Fault> {
+    const NEW: &str = "INSERT INTO point (lane, area, address, worked_at, failed_at, unusable) VALUES ($1, $2, $3, $4, $5, NULLIF($6, '')) ON CONFLICT (lane) DO UPDATE SET verified_at = CASE WHEN point.address = excluded.address THEN point.verified_at END, worked_at = CASE WHEN excluded.worked_at IS NOT NULL THEN excluded.worked_at WHEN point.address = excluded.address THEN point.worked_at END, failed_at = CASE WHEN excluded.failed_at IS NOT NULL THEN excluded.failed_at WHEN point.address = excluded.address THEN point.failed_at END, unusable = CASE WHEN $7 THEN excluded.unusable WHEN point.address = excluded.address THEN point.unusable END, address = excluded.address";
+    let says = p.unusable.is_some();
+    let unusable = p.unusable.clone().unwrap_or_default();
+    on!(conn conn, |c| sqlx::query(NEW).bind(&p.lane).bind(&p.area).bind(&p.address).bind(p.worked_at).bind(p.failed_at).bind(&unusable).bind(says).execute(c).await?.rows_affected());
     Ok(())
 }

@@ -50,7 +50,7 @@ pub struct Listed {
     pub waiting: i64,
 }
 
-const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.acknowledge AND alert.rank < 6) AS waiting FROM cases WHERE ";
+const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting FROM cases WHERE ";
 
 /// An alert with what its attempts show.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -66,6 +66,9 @@ pub struct AlertView {
     /// The next attempt, while one is due.
     pub next_at: Option<DateTime<Utc>>,
     pub attempts: i64,
+    pub phase: String,
+    pub step_at: Option<DateTime<Utc>>,
+    pub drill: bool,
 }
 
 /// One attempt.
@@ -96,6 +99,9 @@ macro_rules! filtered {
         q.push(")");
         if let Some(s) = &f.stage {
             q.push(" AND stage = ").push_bind(s.clone());
+        } else {
+            // An exercise is no case; it is listed only when asked for.
+            q.push(" AND stage <> 'drill'");
         }
         if let Some(j) = &f.jar {
             q.push(" AND jar = ").push_bind(j.clone());
@@ -160,7 +166,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn alerts(&self, case: CaseId) -> Result<Vec<AlertView>, StoreError> {
-        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.agency_name, a.kind, a.acknowledge, a.state, a.planned_at, (SELECT MIN(d.next_at) FROM delivery d WHERE d.alert_id = a.id AND d.state = 'due') AS next_at, (SELECT COUNT(*) FROM attempt t WHERE t.alert_id = a.id AND t.n > 0) AS attempts FROM alert a WHERE a.case_id = $1 ORDER BY a.planned_at, a.agency, a.id";
+        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.agency_name, a.kind, a.acknowledge, a.state, a.planned_at, (SELECT MIN(d.next_at) FROM delivery d WHERE d.alert_id = a.id AND d.state = 'due') AS next_at, (SELECT COUNT(*) FROM attempt t WHERE t.alert_id = a.id AND t.n > 0) AS attempts, a.phase, a.step_at, a.drill FROM alert a WHERE a.case_id = $1 ORDER BY a.planned_at, a.agency, a.id";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(case.0).fetch_all(p).await?))
     }
 
@@ -169,7 +175,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn alert(&self, id: AlertId) -> Result<Option<AlertRow>, StoreError> {
-        const SQL: &str = "SELECT id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice FROM alert WHERE id = $1";
+        const SQL: &str = "SELECT id, case_id, agency, agency_name, kind, acknowledge, state, rank, planned_at, notice, phase, step_at, steps, drill FROM alert WHERE id = $1";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_optional(p).await?))
     }
 

@@ -13,13 +13,30 @@ pub struct ChangeSet {
     pub lookups: Vec<Lookup>,
     pub alerts: Vec<AlertRow>,
     pub alert_changes: Vec<AlertChange>,
+    /// Where obligations stand after this change.
+    pub progress: Vec<AlertProgress>,
     pub deliveries: Vec<DeliveryRow>,
+    pub bulletins: Vec<BulletinRow>,
     /// Alerts whose waiting messages are not to be sent any more.
     pub cancelled: Vec<Uuid>,
+    /// Alerts that a person has answered: people are left in peace, systems still hear of it.
+    pub quieted: Vec<Uuid>,
     pub attempts: Vec<AttemptRow>,
     pub results: Vec<DeliveryResult>,
     /// Alerts that may have lost their last message: failed if nothing of them is left to try.
     pub maybe_failed: Vec<Uuid>,
+    /// Alerts whose last step may have come to nothing: the next one is not waited for, if so.
+    pub maybe_hurry: Vec<Uuid>,
+    /// What carriers said of messages that they had accepted.
+    pub receipts: Vec<ReceiptRow>,
+    /// What became known of contact points.
+    pub points: Vec<PointChange>,
+    /// Daily and weekly work done by this change: (what, day). If another node was first, the
+    /// whole change is a conflict.
+    pub done: Vec<DoneRow>,
+    /// Call-backs taken by this change, by digest; taken before: a conflict.
+    pub hooks: Vec<HookRow>,
+    pub directories: Vec<DirectoryRow>,
     pub answers: Vec<AnswerRow>,
     pub audit: Vec<AuditRow>,
     pub panels: Vec<PanelRow>,
@@ -36,6 +53,8 @@ impl ChangeSet {
             + self.lookups.len()
             + self.alerts.len()
             + self.deliveries.len()
+            + self.progress.len()
+            + self.receipts.len()
             + self.attempts.len() * 3
             + self.audit.len()
             + 2
@@ -116,6 +135,80 @@ pub struct AlertRow {
     pub planned_at: DateTime<Utc>,
     /// JSON: what the message says, frozen when it was planned.
     pub notice: String,
+    pub phase: String,
+    pub step_at: Option<DateTime<Utc>>,
+    pub steps: i64,
+    pub drill: bool,
+}
+
+/// Where an obligation stands after an event.
+#[derive(Clone, Debug)]
+pub struct AlertProgress {
+    pub id: Uuid,
+    pub phase: &'static str,
+    pub step_at: Option<DateTime<Utc>>,
+    pub steps: i64,
+    /// Back to "opened": somebody has seen it and cannot attend.
+    pub reopened: bool,
+}
+
+/// A message of the service itself.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct BulletinRow {
+    pub id: Uuid,
+    pub area: String,
+    pub kind: String,
+    pub alert_id: Option<Uuid>,
+    pub notice: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Daily or weekly work that was done.
+#[derive(Clone, Debug)]
+pub struct DoneRow {
+    pub what: String,
+    pub day: String,
+    pub at: DateTime<Utc>,
+}
+
+/// A call-back that was taken.
+#[derive(Clone, Debug)]
+pub struct HookRow {
+    pub digest: Vec<u8>,
+    pub at: DateTime<Utc>,
+}
+
+/// What a carrier said of a message.
+#[derive(Clone, Debug)]
+pub struct ReceiptRow {
+    pub delivery_id: Uuid,
+    pub receipt: String,
+    /// When to ask again; none when this is the last word.
+    pub ask_at: Option<DateTime<Utc>>,
+}
+
+/// What became known of a contact point: it worked, it failed, it is no use any more.
+#[derive(Clone, Debug)]
+pub struct PointChange {
+    pub lane: String,
+    pub area: String,
+    /// Keyed digest of the address it is about.
+    pub address: Vec<u8>,
+    pub worked_at: Option<DateTime<Utc>>,
+    pub failed_at: Option<DateTime<Utc>>,
+    /// `Some("")` makes it usable again.
+    pub unusable: Option<String>,
+}
+
+/// One version of an area's directory.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct DirectoryRow {
+    pub area: String,
+    pub version: i64,
+    pub at: DateTime<Utc>,
+    pub actor: String,
+    pub what: String,
+    pub sealed: Vec<u8>,
 }
 
 /// A move of an alert; lower ranks never overwrite higher ones.
@@ -141,6 +234,10 @@ pub struct DeliveryRow {
     pub lease_until: Option<DateTime<Utc>>,
     pub lease_token: i64,
     pub created_at: DateTime<Utc>,
+    /// The step of the ladder that it belongs to.
+    pub step: i64,
+    /// Said instead of what the alert says.
+    pub kind: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -165,6 +262,11 @@ pub struct DeliveryResult {
     pub next_at: DateTime<Utc>,
     pub attempts: i64,
     pub outcome: String,
+    /// Who carried it, and under which name there.
+    pub provider: Option<&'static str>,
+    pub provider_id: Option<String>,
+    /// When the carrier is asked what became of it, if it has not said.
+    pub ask_at: Option<DateTime<Utc>>,
 }
 
 /// The first answer to an idempotency key.

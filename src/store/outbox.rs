@@ -18,8 +18,12 @@ pub struct Job {
     /// Attempts before this one.
     pub attempts: i64,
     pub created_at: DateTime<Utc>,
-    /// JSON of the alert's notice.
+    /// JSON of the alert's (or bulletin's) notice.
     pub notice: String,
+    /// Said instead of what the notice says.
+    pub kind: Option<String>,
+    /// The step of the ladder.
+    pub step: i64,
     /// Proof of holding the lease.
     pub lease_token: i64,
     pub urgent: bool,
@@ -182,19 +186,15 @@ impl Store {
     pub async fn outbox_figures(&self) -> Result<OutboxFigures, StoreError> {
         const WAITING: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due') + (SELECT COUNT(*) FROM delivery WHERE state = 'leased')";
         const DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
-        const OPEN: &str = "SELECT COUNT(*) FROM alert WHERE acknowledge AND rank < 6";
-        const OLDEST: &str = "SELECT MIN(planned_at) FROM alert WHERE acknowledge AND rank < 6";
-        // SQLite uses the partial index only for the very predicate it was made with.
-        const OPEN_SQLITE: &str = "SELECT COUNT(*) FROM alert WHERE acknowledge = 1 AND rank < 6";
-        const OLDEST_SQLITE: &str =
-            "SELECT MIN(planned_at) FROM alert WHERE acknowledge = 1 AND rank < 6";
-        let (open, oldest) =
-            if self.is_sqlite() { (OPEN_SQLITE, OLDEST_SQLITE) } else { (OPEN, OLDEST) };
+        // The very predicate of the partial index.
+        const OPEN: &str = "SELECT COUNT(*) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
+        const OLDEST: &str =
+            "SELECT MIN(planned_at) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
         Ok(on!(pool self.pool(), |p| OutboxFigures {
             waiting: sqlx::query_scalar(WAITING).fetch_one(p).await?,
             dead: sqlx::query_scalar(DEAD).fetch_one(p).await?,
-            open_alerts: sqlx::query_scalar(open).fetch_one(p).await?,
-            oldest_unacknowledged: sqlx::query_scalar(oldest).fetch_one(p).await?,
+            open_alerts: sqlx::query_scalar(OPEN).fetch_one(p).await?,
+            oldest_unacknowledged: sqlx::query_scalar(OLDEST).fetch_one(p).await?,
         }))
     }
 }
@@ -217,7 +217,7 @@ async fn take(
             concat!(
                 "UPDATE delivery SET state = 'leased', lease_until = $1, lease_token = $2 WHERE id IN (SELECT id FROM delivery WHERE state = 'due' AND lane = $3 AND next_at <= $4 ORDER BY urgent DESC, next_at LIMIT $5",
                 $lock,
-                ") RETURNING id, alert_id, lane, channel, address, attempts, created_at, lease_token, urgent, COALESCE((SELECT notice FROM alert WHERE alert.id = delivery.alert_id), '') AS notice"
+                ") RETURNING id, alert_id, lane, channel, address, attempts, created_at, lease_token, urgent, kind, step, COALESCE((SELECT notice FROM alert WHERE alert.id = delivery.alert_id), (SELECT notice FROM bulletin WHERE bulletin.id = delivery.alert_id), '') AS notice"
             )
         };
     }

@@ -2,11 +2,13 @@
 //! rebuilt is what was there.
 
 use super::Store;
-use super::changes::{AlertChange, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow};
+use super::changes::{
+    AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow,
+};
 use super::keys::ServiceKey;
 use crate::domain::age;
 use crate::domain::alert::{AlertState, Notice, PlannedAlert};
-use crate::domain::case::CaseState;
+use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::facts::{EventKind, Facts};
 use crate::domain::id::CaseId;
@@ -49,8 +51,10 @@ impl Store {
             Event::NotificationReceived { facts, .. } => self.lookups(set, id, facts),
             Event::FactsAmended { patch, .. } => self.lookups(set, id, patch),
             Event::AlertsPlanned { alerts } => {
+                let drill = before.is_some_and(|s| s.drill);
                 let reference = before.map(|s| s.reference.to_string()).unwrap_or_default();
-                set.alerts.extend(alerts.iter().map(|a| alert_row(id, &reference, a, recorded)));
+                set.alerts
+                    .extend(alerts.iter().map(|a| alert_row(id, &reference, drill, a, recorded)));
             }
             // A recalled alert stays recalled, whoever acknowledges it afterwards.
             Event::AlertAcknowledged { alert, .. }
@@ -58,7 +62,8 @@ impl Store {
             Event::AlertAcknowledged { alert, .. } => {
                 set.alert_changes.push(change(alert.0, AlertState::Acknowledged));
             }
-            Event::JarStoodDown { recalled, .. } => {
+            Event::JarStoodDown { recalled, .. }
+            | Event::NotificationWithdrawn { recalled, .. } => {
                 set.alert_changes
                     .extend(recalled.iter().map(|a| change(a.0, AlertState::Recalled)));
             }
@@ -73,7 +78,48 @@ impl Store {
             Event::TakenOffPanel { panel, .. } => set.unlisted.push((panel.0, id.0)),
             Event::JarAssessed { .. }
             | Event::JarCalled { .. }
+            | Event::AlertStepped { .. }
+            | Event::AlertHandedOn { .. }
+            | Event::ObligationMended { .. }
+            | Event::JarPlanEntered { .. }
             | Event::MilestoneRecorded { .. } => {}
+        }
+        self.progress(set, id, before, recorded);
+    }
+
+    /// The obligations that an event moves: what the case's own fold says, compared.
+    #[allow(clippy::unused_self)] // beside its sibling, which needs the keys
+    fn progress(
+        &self,
+        set: &mut ChangeSet,
+        id: CaseId,
+        before: Option<&CaseState>,
+        recorded: &Recorded,
+    ) {
+        let moves = matches!(
+            recorded.event,
+            Event::AlertStepped { .. }
+                | Event::AlertHandedOn { .. }
+                | Event::ObligationMended { .. }
+                | Event::JarPlanEntered { .. }
+                | Event::AlertAcknowledged { .. }
+                | Event::JarStoodDown { .. }
+                | Event::NotificationWithdrawn { .. }
+        );
+        let Some(before) = before.filter(|_| moves) else { return };
+        let Some(after) = case::apply(id, Some(before.clone()), recorded.clone()) else { return };
+        let reopened = |a: &crate::domain::id::AlertId| matches!(&recorded.event, Event::AlertHandedOn { alert, .. } if alert == a);
+        for (alert, a) in &after.alerts {
+            let was = before.alerts.get(alert);
+            if was.is_none_or(|w| w.progress != a.progress || w.steps != a.steps) {
+                set.progress.push(AlertProgress {
+                    id: alert.0,
+                    phase: a.progress.phase.word(),
+                    step_at: a.progress.next_at,
+                    steps: i64::from(a.steps),
+                    reopened: reopened(alert),
+                });
+            }
         }
     }
 
@@ -109,7 +155,14 @@ pub(super) fn change(id: uuid::Uuid, state: AlertState) -> AlertChange {
     AlertChange { id, state: state.word(), rank: state.rank() }
 }
 
-fn alert_row(id: CaseId, reference: &str, a: &PlannedAlert, recorded: &Recorded) -> AlertRow {
+fn alert_row(
+    id: CaseId,
+    reference: &str,
+    drill: bool,
+    a: &PlannedAlert,
+    recorded: &Recorded,
+) -> AlertRow {
+    let progress = case::begun(a, recorded.at);
     let state = if a.contacts.is_empty() { AlertState::NoContact } else { AlertState::Planned };
     let notice = Notice {
         reference: reference.to_owned(),
@@ -119,6 +172,9 @@ fn alert_row(id: CaseId, reference: &str, a: &PlannedAlert, recorded: &Recorded)
         acknowledge: a.acknowledge,
         desk: a.desk.clone(),
         at: recorded.at,
+        drill,
+        lines: Vec::new(),
+        code: String::new(),
     };
     AlertRow {
         id: a.id.0,
@@ -131,5 +187,9 @@ fn alert_row(id: CaseId, reference: &str, a: &PlannedAlert, recorded: &Recorded)
         rank: state.rank(),
         planned_at: recorded.at,
         notice: serde_json::to_string(&notice).unwrap_or_else(|_| "{}".to_owned()),
+        phase: progress.phase.word().to_owned(),
+        step_at: progress.next_at,
+        steps: 0,
+        drill,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{CaseState, jar_plan, met};
 use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
-use crate::domain::event::{Event, Means, Person, Route};
+use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
 use crate::domain::id::{AlertId, PanelId, Reference};
 use crate::domain::intake::{self, Accepted, Problem};
@@ -22,6 +22,8 @@ pub struct Context<'a> {
     pub desk: &'a Desk,
     /// The partnership's own triggers.
     pub extra: &'a [ExtraTrigger],
+    /// Whether somebody has opened an alert, as far as attempts show.
+    pub opened: &'a dyn Fn(AlertId) -> bool,
 }
 
 /// Why a wish cannot be carried out. Never used to hide that something already happened.
@@ -45,6 +47,14 @@ pub enum Refusal {
     OutOfScope,
     #[error("the case has already been reviewed")]
     AlreadyReviewed,
+    #[error("the notification was withdrawn; call a response to open it again")]
+    Withdrawn,
+    #[error("the notification has been withdrawn before")]
+    AlreadyWithdrawn,
+    #[error("a case that the panel has reviewed cannot be withdrawn")]
+    ReviewedCannotBeWithdrawn,
+    #[error("no agency of this name was asked to respond")]
+    NoSuchAgency,
 }
 
 /// A new death.
@@ -82,6 +92,9 @@ pub fn amend(
     now: DateTime<Utc>,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    if state.withdrawn.is_some() {
+        return Err(Refusal::Withdrawn);
+    }
     let (facts, changed) = state.facts.amended(&patch, how);
     if facts == state.facts {
         return Ok(Vec::new());
@@ -114,17 +127,51 @@ pub fn stand_down(
     decided_by: Person,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    if state.withdrawn.is_some() {
+        return Err(Refusal::Withdrawn);
+    }
     if state.standing == Decision::NotTriggered {
         return Err(Refusal::NothingToStandDown);
     }
-    let recalled = state
+    let recalled: Vec<AlertId> = state
         .alerts
         .iter()
         .filter(|(_, a)| a.kind.is_response() && !a.recalled && a.acknowledged.is_none())
         .map(|(id, _)| *id)
         .collect();
-    let alerts = jar_plan::stand_down_alerts(state, ctx);
-    let mut events = vec![Event::JarStoodDown { reason, consulted, decided_by, recalled }];
+    let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
+    let alerts = jar_plan::words_to_the_alerted(state, AlertKind::JarStoodDown, ctx);
+    let mut events = vec![Event::JarStoodDown { reason, consulted, decided_by, recalled, opened }];
+    push_alerts(&mut events, alerts);
+    Ok(events)
+}
+
+/// A named person takes the notification back: made in error, or the same death twice. Everyone
+/// who was told of anything is told so; every open ladder ends.
+///
+/// # Errors
+/// It was withdrawn before, or a panel has reviewed it.
+pub fn withdraw(
+    state: &CaseState,
+    reason: String,
+    decided_by: Person,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
+    if state.withdrawn.is_some() {
+        return Err(Refusal::AlreadyWithdrawn);
+    }
+    if matches!(stage(state), Stage::Reviewed | Stage::Closed) {
+        return Err(Refusal::ReviewedCannotBeWithdrawn);
+    }
+    let recalled: Vec<AlertId> = state
+        .alerts
+        .iter()
+        .filter(|(_, a)| a.kind.asks_for_acknowledgement() && !a.recalled && a.acknowledged.is_none())
+        .map(|(id, _)| *id)
+        .collect();
+    let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
+    let alerts = jar_plan::words_to_the_alerted(state, AlertKind::JarRecalled, ctx);
+    let mut events = vec![Event::NotificationWithdrawn { reason, decided_by, recalled, opened }];
     push_alerts(&mut events, alerts);
     Ok(events)
 }
@@ -147,25 +194,6 @@ pub fn call_jar(
     let mut events = vec![Event::JarCalled { reason, consulted, decided_by }];
     push_alerts(&mut events, alerts);
     Ok(events)
-}
-
-/// Somebody at the agency has it. A second acknowledgement changes nothing and is no error.
-///
-/// # Errors
-/// The case has no such alert.
-pub fn acknowledge(
-    state: &CaseState,
-    alert: AlertId,
-    person: Person,
-    note: String,
-    means: Means,
-) -> Result<Vec<Event>, Refusal> {
-    let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
-    if held.acknowledged.is_some() {
-        return Ok(Vec::new());
-    }
-    let agency = held.agency.clone();
-    Ok(vec![Event::AlertAcknowledged { alert, agency, person, note, means }])
 }
 
 /// A step on the way. The same record again changes nothing.
@@ -191,7 +219,8 @@ pub fn list_for_panel(
 ) -> Result<Vec<Event>, Refusal> {
     match (&state.listing, stage(state)) {
         (Some(l), _) if l.panel == panel => return Ok(Vec::new()),
-        (_, Stage::OutOfScope) => return Err(Refusal::OutOfScope),
+        (_, Stage::OutOfScope | Stage::Drill) => return Err(Refusal::OutOfScope),
+        (_, Stage::Withdrawn) => return Err(Refusal::Withdrawn),
         (_, Stage::Reviewed | Stage::Closed) => return Err(Refusal::AlreadyReviewed),
         (Some(l), _) => return Err(Refusal::AlreadyListed(l.panel_name.clone())),
         (None, _) => {}

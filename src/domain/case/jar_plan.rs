@@ -1,11 +1,11 @@
 //! Which alerts a decision calls for, given those already out.
 
 use super::{CaseState, Context};
-use crate::domain::alert::{AlertKind, PlannedAlert, Recipient};
+use crate::domain::alert::{AlertKind, Channel, PlannedAlert, Recipient};
 use crate::domain::event::alert_for;
 use crate::domain::id::AlertId;
 use crate::domain::jar::Decision;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What should hold after new facts: never less than what stands, until a person stands it down.
 /// After a stand-down, only a criterion that was not met then calls the response again.
@@ -20,7 +20,7 @@ pub(super) fn standing_after(state: &CaseState, rules_say: Decision, met: &[Stri
 /// The case as far as earlier alerts count: after a stand-down everyone has been told to stop, so
 /// everyone is told anew.
 pub(super) fn still_told(state: &CaseState) -> Option<&CaseState> {
-    state.stood_down.is_none().then_some(state)
+    (state.stood_down.is_none() && state.withdrawn.is_none()).then_some(state)
 }
 
 /// Alerts now due for `decision`. An agency that already holds a response alert as strong as this
@@ -54,35 +54,62 @@ pub(super) fn response_alerts(
 }
 
 /// Everyone who is told of a new death: the response alerts, and word to those who are told of
-/// every death and are not alerted anyway.
+/// every death, or of deaths without a response, and are not alerted anyway.
 pub(super) fn first_alerts(decision: Decision, ctx: &mut Context<'_>) -> Vec<PlannedAlert> {
     let mut out = response_alerts(None, decision, ctx);
-    let alerted: BTreeSet<String> = out.iter().map(|a| a.agency.clone()).collect();
-    for r in (ctx.recipients)(AlertKind::DeathNotified) {
-        if !alerted.contains(&r.agency) {
-            out.push(planned(AlertKind::DeathNotified, r, ctx));
+    let mut alerted: BTreeSet<String> = out.iter().map(|a| a.agency.clone()).collect();
+    let mut kinds = vec![AlertKind::DeathNotified];
+    if decision == Decision::NotTriggered {
+        kinds.push(AlertKind::NotJar);
+    }
+    for kind in kinds {
+        for r in (ctx.recipients)(kind) {
+            if alerted.insert(r.agency.clone()) {
+                out.push(planned(kind, r, ctx));
+            }
         }
     }
     out
 }
 
-/// Word of a stand-down, to exactly those who hold a response alert, where it reached them.
-pub(super) fn stand_down_alerts(state: &CaseState, ctx: &mut Context<'_>) -> Vec<PlannedAlert> {
-    let mut told = BTreeSet::new();
-    let mut out = Vec::new();
-    for a in state.alerts.values().filter(|a| a.kind.is_response() && !a.recalled) {
-        if !told.insert(a.agency.clone()) {
-            continue;
-        }
-        let r = Recipient {
+/// Word that it is over, to exactly those who were alerted, at every point at which they were
+/// tried: those who have opened it must not go on, those who have not must not start.
+pub(super) fn words_to_the_alerted(
+    state: &CaseState,
+    kind: AlertKind,
+    ctx: &mut Context<'_>,
+) -> Vec<PlannedAlert> {
+    let about = |k: AlertKind| {
+        k.is_response() || (kind == AlertKind::JarRecalled && k.asks_for_acknowledgement())
+    };
+    let mut told: BTreeMap<String, Recipient> = BTreeMap::new();
+    for a in state.alerts.values().filter(|a| about(a.kind) && !a.recalled) {
+        let r = told.entry(a.agency.clone()).or_insert_with(|| Recipient {
             agency: a.agency.clone(),
             agency_name: a.agency_name.clone(),
             acknowledge: false,
-            contacts: a.contacts.clone(),
-        };
-        out.push(planned(AlertKind::JarStoodDown, r, ctx));
+            contacts: Vec::new(),
+            ladder: None,
+        });
+        for p in &a.tried {
+            if !r.contacts.iter().any(|c| c.id == p.id && c.address == p.address) {
+                r.contacts.push(p.clone());
+            }
+        }
     }
-    out
+    told.into_values()
+        .map(|mut r| {
+            // Whoever gets a text is not rung as well.
+            let texted: BTreeSet<String> = r
+                .contacts
+                .iter()
+                .filter(|c| c.channel == Channel::Sms)
+                .map(|c| c.address.clone())
+                .collect();
+            r.contacts.retain(|c| c.channel != Channel::Voice || !texted.contains(&c.address));
+            planned(kind, r, ctx)
+        })
+        .collect()
 }
 
 fn planned(kind: AlertKind, r: Recipient, ctx: &mut Context<'_>) -> PlannedAlert {
@@ -93,6 +120,7 @@ fn planned(kind: AlertKind, r: Recipient, ctx: &mut Context<'_>) -> PlannedAlert
         kind,
         acknowledge: r.acknowledge,
         contacts: r.contacts,
+        ladder: r.ladder,
         desk: ctx.desk.clone(),
     }
 }

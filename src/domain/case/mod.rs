@@ -4,14 +4,17 @@
 
 mod decide;
 mod jar_plan;
+mod obligation;
 
 pub use decide::{
-    Context, Refusal, acknowledge, amend, call_jar, list_for_panel, notify, record_milestone,
-    stand_down, take_off_panel,
+    Context, Refusal, amend, call_jar, list_for_panel, notify, record_milestone, stand_down,
+    take_off_panel, withdraw,
 };
+pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};
 
-use super::alert::{AlertKind, ContactPoint};
-use super::event::{Event, Means, Person, Recorded};
+use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
+use super::escalation::{Ladder, Progress};
+use super::event::{Event, Means, Person, Recorded, Route, Step};
 use super::facts::Facts;
 use super::id::{AlertId, CaseId, PanelId, Reference};
 use super::intake::Warning;
@@ -36,6 +39,11 @@ pub struct CaseState {
     /// person decided otherwise.
     pub standing: Decision,
     pub stood_down: Option<StoodDown>,
+    pub withdrawn: Option<Withdrawn>,
+    /// An exercise, not a death.
+    pub drill: bool,
+    /// What agencies entered as their part of the response, in order.
+    pub plan: Vec<PlanEntry>,
     pub alerts: BTreeMap<AlertId, Alert>,
     pub milestones: BTreeMap<Milestone, Record>,
     pub listing: Option<Listing>,
@@ -54,6 +62,23 @@ pub struct StoodDown {
     pub met_then: Vec<String>,
 }
 
+/// Who took the notification back, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withdrawn {
+    pub at: DateTime<Utc>,
+    pub reason: String,
+    pub decided_by: Person,
+}
+
+/// One agency's part of the response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanEntry {
+    pub at: DateTime<Utc>,
+    pub agency: String,
+    pub person: Person,
+    pub entry: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     pub agency: String,
@@ -62,8 +87,23 @@ pub struct Alert {
     pub acknowledge: bool,
     pub contacts: Vec<ContactPoint>,
     pub planned_at: DateTime<Utc>,
+    pub desk: Desk,
+    pub ladder: Option<Ladder>,
+    pub progress: Progress,
+    /// Messages went out this often: the first rung is 0.
+    pub steps: u32,
+    /// What the last step tried.
+    pub last_points: Vec<ContactPoint>,
+    /// Everything of the agency that was ever tried: who is told of a recall.
+    pub tried: Vec<ContactPoint>,
+    /// When the named human was last told to ring.
+    pub human_told: Option<DateTime<Utc>>,
     pub acknowledged: Option<Acknowledged>,
+    /// The last one who could not attend, and whom they named.
+    pub handed_on: Option<(Person, String)>,
     pub recalled: bool,
+    /// Had been opened when it was recalled.
+    pub opened_before_recall: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,7 +155,7 @@ pub fn replay(id: CaseId, events: impl IntoIterator<Item = Recorded>) -> Option<
 #[must_use]
 pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option<CaseState> {
     let Recorded { at, event } = recorded;
-    if let Event::NotificationReceived { reference, area, facts, warnings, .. } = event {
+    if let Event::NotificationReceived { reference, area, facts, warnings, route } = event {
         return Some(CaseState {
             id,
             reference,
@@ -134,6 +174,9 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             },
             standing: Decision::Provisional,
             stood_down: None,
+            withdrawn: None,
+            drill: route == Route::Drill,
+            plan: Vec::new(),
             alerts: BTreeMap::new(),
             milestones: BTreeMap::new(),
             listing: None,
@@ -166,37 +209,90 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         }
         Event::AlertsPlanned { alerts } => {
             s.alerts.extend(alerts.into_iter().map(|a| {
+                let progress = begun(&a, at);
+                let ladder = ladder_of(&a);
                 let alert = Alert {
                     agency: a.agency,
                     agency_name: a.agency_name,
                     kind: a.kind,
                     acknowledge: a.acknowledge,
+                    tried: a.contacts.clone(),
+                    last_points: a.contacts.clone(),
                     contacts: a.contacts,
                     planned_at: at,
+                    desk: a.desk,
+                    ladder,
+                    progress,
+                    steps: 0,
+                    human_told: None,
                     acknowledged: None,
+                    handed_on: None,
                     recalled: false,
+                    opened_before_recall: false,
                 };
                 (a.id, alert)
             }));
         }
         Event::FactsAmended { patch, how, .. } => s.facts = s.facts.amended(&patch, how).0,
-        Event::JarStoodDown { reason, decided_by, recalled, .. } => {
+        Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
-            for id in recalled {
-                if let Some(a) = s.alerts.get_mut(&id) {
-                    a.recalled = true;
-                }
-            }
+            recall(s, &recalled, &opened);
+        }
+        Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => {
+            s.standing = Decision::NotTriggered;
+            s.withdrawn = Some(Withdrawn { at, reason, decided_by });
+            recall(s, &recalled, &opened);
         }
         Event::JarCalled { .. } => {
             s.standing = Decision::Triggered;
             s.stood_down = None;
+            s.withdrawn = None;
         }
         Event::AlertAcknowledged { alert, person, means, .. } => {
+            let planned = |agency: &str| s.plan.iter().any(|e| e.agency == agency);
+            let planned = s.alerts.get(&alert).is_some_and(|a| planned(&a.agency));
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.acknowledged.get_or_insert(Acknowledged { at, person, means });
+                if let Some(l) = &a.ladder {
+                    a.progress = a.progress.acknowledged(l, at);
+                }
+                if planned {
+                    a.progress = a.progress.acted();
+                }
             }
+        }
+        Event::AlertStepped { alert, step, points, progress, .. } => {
+            if let Some(a) = s.alerts.get_mut(&alert) {
+                a.progress = progress;
+                a.steps += 1;
+                if matches!(step, Step::Ring { .. }) {
+                    a.human_told = Some(at);
+                }
+                tried(a, points);
+            }
+        }
+        Event::AlertHandedOn { alert, person, to, points, progress, .. } => {
+            if let Some(a) = s.alerts.get_mut(&alert) {
+                a.progress = progress;
+                a.acknowledged = None;
+                a.handed_on = Some((person, to));
+                if !points.is_empty() {
+                    a.steps += 1;
+                    tried(a, points);
+                }
+            }
+        }
+        Event::ObligationMended { alert, progress, .. } => {
+            if let Some(a) = s.alerts.get_mut(&alert) {
+                a.progress = progress;
+            }
+        }
+        Event::JarPlanEntered { agency, person, entry } => {
+            for a in s.alerts.values_mut().filter(|a| a.agency == agency) {
+                a.progress = a.progress.acted();
+            }
+            s.plan.push(PlanEntry { at, agency, person, entry });
         }
         Event::MilestoneRecorded { record, .. } => {
             s.milestones.insert(record.milestone, record);
@@ -206,4 +302,56 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         }
         Event::TakenOffPanel { .. } => s.listing = None,
     }
+}
+
+/// What every message about an alert says.
+#[must_use]
+pub fn notice(s: &CaseState, a: &Alert) -> Notice {
+    Notice {
+        reference: s.reference.to_string(),
+        kind: a.kind,
+        agency: a.agency.clone(),
+        agency_name: a.agency_name.clone(),
+        acknowledge: a.acknowledge,
+        desk: a.desk.clone(),
+        at: a.planned_at,
+        drill: s.drill,
+        lines: Vec::new(),
+        code: String::new(),
+    }
+}
+
+/// The ladder of a planned alert: none where no acknowledgement is asked for.
+fn ladder_of(a: &PlannedAlert) -> Option<Ladder> {
+    let own = || a.ladder.clone().unwrap_or_else(|| Ladder::bare(&a.desk.call_back));
+    a.acknowledge.then(own)
+}
+
+/// Where a planned alert's obligation begins.
+#[must_use]
+pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
+    ladder_of(a).as_ref().map_or_else(Progress::untracked, |l| Progress::begin(l, at))
+}
+
+fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId]) {
+    for id in recalled {
+        if let Some(a) = s.alerts.get_mut(id) {
+            a.recalled = true;
+            a.opened_before_recall = opened.contains(id);
+            a.progress = a.progress.settled();
+        }
+    }
+    // An acknowledged alert is not taken back, but nothing more is awaited of anybody.
+    for a in s.alerts.values_mut().filter(|a| a.kind.is_response()) {
+        a.progress = a.progress.settled();
+    }
+}
+
+fn tried(a: &mut Alert, points: Vec<ContactPoint>) {
+    for p in &points {
+        if !a.tried.iter().any(|t| t.id == p.id && t.address == p.address) {
+            a.tried.push(p.clone());
+        }
+    }
+    a.last_points = points;
 }

@@ -1,0 +1,124 @@
+//! Obligations of a case: steps that are due, answers that came, the part each agency plays.
+
+use super::{Alert, CaseState, Refusal};
+use crate::domain::alert::ContactPoint;
+use crate::domain::escalation::{Act, Ladder};
+use crate::domain::event::{Event, Means, Person, Step};
+use crate::domain::id::AlertId;
+use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+/// What somebody at an agency answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub person: Person,
+    pub means: Means,
+    pub note: String,
+}
+
+/// Every step that is due at `now`. `hurried` are alerts whose last step could not be sent.
+#[must_use]
+pub fn escalate(
+    state: &CaseState,
+    now: DateTime<Utc>,
+    hurried: &BTreeSet<AlertId>,
+) -> Vec<Event> {
+    let step = |(id, a): (&AlertId, &Alert)| {
+        let ladder = a.ladder.as_ref()?;
+        let (act, why, progress) = a.progress.step(ladder, now, hurried.contains(id))?;
+        let (step, points) = match act {
+            Act::Rung(i) => (Step::Rung, rung(ladder, i)),
+            Act::Ring { .. } => (
+                Step::Ring {
+                    human: ladder.human.name.clone(),
+                    number: ladder.human.number.clone(),
+                    points: ladder.human.points.clone(),
+                },
+                // The agency's own last rung is tried again beside it: people come back to their
+                // telephones.
+                ladder.rungs.last().map_or_else(|| a.contacts.clone(), |r| r.points.clone()),
+            ),
+            Act::ComeBack => (Step::ComeBack, a.contacts.clone()),
+        };
+        let agency = a.agency.clone();
+        Some(Event::AlertStepped { alert: *id, agency, step, why, points, progress })
+    };
+    state.alerts.iter().filter_map(step).collect()
+}
+
+fn rung(ladder: &Ladder, i: u32) -> Vec<ContactPoint> {
+    ladder.rungs.get(i as usize).map(|r| r.points.clone()).unwrap_or_default()
+}
+
+/// Somebody at the agency has it and can attend. A second answer changes nothing and is no error,
+/// unless the obligation had come back.
+///
+/// # Errors
+/// The case has no such alert.
+pub fn acknowledge(
+    state: &CaseState,
+    alert: AlertId,
+    answer: Answer,
+) -> Result<Vec<Event>, Refusal> {
+    let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
+    if held.acknowledged.is_some() && !held.progress.is_unanswered() {
+        return Ok(Vec::new());
+    }
+    let Answer { person, means, note } = answer;
+    let agency = held.agency.clone();
+    Ok(vec![Event::AlertAcknowledged { alert, agency, person, note, means }])
+}
+
+/// They have it but cannot attend: the obligation stays open, and whoever they name is written to
+/// at once.
+///
+/// # Errors
+/// The case has no such alert.
+pub fn hand_on(
+    state: &CaseState,
+    alert: AlertId,
+    answer: Answer,
+    to: String,
+    points: Vec<ContactPoint>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
+    let Some(ladder) = held.ladder.as_ref().filter(|_| held.progress.is_open()) else {
+        return Ok(Vec::new());
+    };
+    let Answer { person, means, note } = answer;
+    // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs.
+    let before = held.handed_on.as_ref();
+    if before.is_some_and(|(p, t)| *p == person && *t == to) {
+        return Ok(Vec::new());
+    }
+    let progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    let agency = held.agency.clone();
+    Ok(vec![Event::AlertHandedOn { alert, agency, person, means, to, note, points, progress }])
+}
+
+/// An agency's part of the response. What it acknowledged is thereby acted on.
+///
+/// # Errors
+/// No such agency was asked to respond.
+pub fn enter_plan(
+    state: &CaseState,
+    agency: &str,
+    person: Person,
+    entry: String,
+) -> Result<Vec<Event>, Refusal> {
+    if !state.alerts.values().any(|a| a.agency == agency && a.kind.is_response()) {
+        return Err(Refusal::NoSuchAgency);
+    }
+    Ok(vec![Event::JarPlanEntered { agency: agency.to_owned(), person, entry }])
+}
+
+/// Puts next steps right that are missing or impossibly far ahead.
+#[must_use]
+pub fn mend(state: &CaseState, now: DateTime<Utc>) -> Vec<Event> {
+    let mended = |(id, a): (&AlertId, &Alert)| {
+        let progress = a.progress.mended(a.ladder.as_ref()?, now)?;
+        Some(Event::ObligationMended { alert: *id, agency: a.agency.clone(), progress })
+    };
+    state.alerts.iter().filter_map(mended).collect()
+}

@@ -1,0 +1,226 @@
+//! Is somebody there? Hours in which nobody is on, people who are on and cannot be reached, and
+//! the daily question: is tonight covered?
+
+use super::plan::lane;
+use super::{Agency, Area, Contact, When};
+use crate::domain::alert::AlertKind;
+use crate::domain::calendar::Calendar;
+use crate::domain::civil_time;
+use crate::domain::rota;
+use chrono::{DateTime, Days, Duration, NaiveTime, Utc};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What is known of a contact point, by its lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    pub verified_at: Option<DateTime<Utc>>,
+    /// When a message last demonstrably arrived or was answered.
+    pub worked_at: Option<DateTime<Utc>>,
+    /// Why it is no use any more, in words: replied STOP, bounced for good.
+    pub unusable: Option<String>,
+}
+
+/// A stretch of time in which an agency cannot be reached, or a point that cannot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    pub agency: String,
+    pub agency_name: String,
+    pub from: DateTime<Utc>,
+    /// None: with no end in sight.
+    pub to: Option<DateTime<Utc>>,
+    pub why: String,
+    /// Nobody is reached while it lasts; otherwise it is a weakness to mend.
+    pub urgent: bool,
+}
+
+/// One agency's answer to "is tonight covered?".
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TonightLine {
+    pub agency: String,
+    pub agency_name: String,
+    pub covered: bool,
+    /// Who is on, or why nobody is.
+    pub words: String,
+}
+
+struct Look<'a> {
+    area: &'a Area,
+    calendar: &'a Calendar,
+    standing: &'a BTreeMap<String, Standing>,
+}
+
+/// Every gap of the agencies that have to respond, from `from` for `days` days.
+#[must_use]
+pub fn gaps(
+    area: &Area,
+    calendar: &Calendar,
+    standing: &BTreeMap<String, Standing>,
+    from: DateTime<Utc>,
+    days: u32,
+) -> Vec<Gap> {
+    let look = Look { area, calendar, standing };
+    let to = from + Duration::days(i64::from(days));
+    let mut out: Vec<Gap> =
+        area.agencies.iter().filter(|a| must_respond(area, a)).flat_map(|a| look.of(a, from, to)).collect();
+    out.sort_by_key(|g| (!g.urgent, g.from, g.agency.clone()));
+    out
+}
+
+/// Whether an agency is asked to acknowledge any call for a response.
+fn must_respond(area: &Area, agency: &Agency) -> bool {
+    let kinds = [AlertKind::JarTriggered, AlertKind::JarProvisional, AlertKind::JarUpgraded];
+    kinds.iter().any(|k| {
+        match area.policy.iter().find(|r| r.fits(&agency.id, *k)) {
+            Some(r) => r.told && r.acknowledge,
+            None => agency.acknowledge && agency.told_of.contains(k),
+        }
+    })
+}
+
+impl Look<'_> {
+    fn gap(&self, a: &Agency, from: DateTime<Utc>, to: Option<DateTime<Utc>>, why: String) -> Gap {
+        let (agency, agency_name) = (a.id.clone(), a.name.clone());
+        Gap { agency, agency_name, from, to, why, urgent: true }
+    }
+
+    fn usable(&self, agency: &Agency, c: &Contact) -> bool {
+        let base = self.area.point_name(&agency.id, &c.id);
+        c.kind.channels(&c.address).iter().any(|ch| {
+            self.standing.get(&lane(&base, *ch)).is_none_or(|s| s.unusable.is_none())
+        })
+    }
+
+    fn of(&self, a: &Agency, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Gap> {
+        if a.points().next().is_none() {
+            let why = "no contact point and no rota: somebody must ring every time".to_owned();
+            return vec![self.gap(a, from, None, why)];
+        }
+        let mut out = self.unreachable(a, from);
+        let desk_covers = |at: DateTime<Utc>| {
+            a.contacts.iter().any(|c| self.holds(c, at) && self.usable(a, c))
+        };
+        match &a.rota {
+            Some(r) => {
+                for s in rota::shifts(r, self.calendar, from, to) {
+                    let person = s.person.as_deref().and_then(|p| a.person(p));
+                    let why = match person {
+                        None => "nobody is on the rota".to_owned(),
+                        Some(p) if !p.contacts.iter().any(|c| self.usable(a, c)) => {
+                            format!("{} is on, with no contact point that works", p.name)
+                        }
+                        Some(_) => continue,
+                    };
+                    if !desk_covers(s.from) {
+                        out.push(self.gap(a, s.from, Some(s.to), why));
+                    }
+                }
+            }
+            None => out.extend(self.closed_hours(a, from, to, &desk_covers)),
+        }
+        out
+    }
+
+    fn holds(&self, c: &Contact, at: DateTime<Utc>) -> bool {
+        c.when.holds(at, &self.area.office_hours, self.calendar)
+    }
+
+    /// Points that are no use any more, or were never seen to work.
+    fn unreachable(&self, a: &Agency, from: DateTime<Utc>) -> Vec<Gap> {
+        let mut out = Vec::new();
+        for (c, person) in a.points() {
+            let base = self.area.point_name(&a.id, &c.id);
+            let whose = person.map_or_else(|| c.id.replace(['-', '_'], " "), |p| p.name.clone());
+            let states: Vec<Option<&Standing>> = c
+                .kind
+                .channels(&c.address)
+                .iter()
+                .map(|ch| self.standing.get(&lane(&base, *ch)))
+                .collect();
+            let dead = states.iter().flatten().find_map(|s| s.unusable.as_ref());
+            if let Some(why) = dead {
+                out.push(self.gap(a, from, None, format!("{whose} ({}): {why}", c.kind.label())));
+            } else if !states.iter().flatten().any(|s| s.worked_at.is_some() || s.verified_at.is_some()) {
+                let why = format!("{whose} ({}): never seen to work", c.kind.label());
+                out.push(Gap { urgent: false, ..self.gap(a, from, None, why) });
+            }
+        }
+        out
+    }
+
+    /// Hours in which no desk holds, found by looking each half hour.
+    fn closed_hours(
+        &self,
+        a: &Agency,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+        covered: &dyn Fn(DateTime<Utc>) -> bool,
+    ) -> Vec<Gap> {
+        if a.contacts.iter().any(|c| c.when == When::Always && self.usable(a, c)) {
+            return Vec::new();
+        }
+        let mut out: Vec<Gap> = Vec::new();
+        let mut open: Option<DateTime<Utc>> = None;
+        let mut at = from;
+        while at < to {
+            match (covered(at), open) {
+                (false, None) => open = Some(at),
+                (true, Some(began)) => {
+                    out.push(self.gap(a, began, Some(at), "no desk is open".to_owned()));
+                    open = None;
+                }
+                _ => {}
+            }
+            at += Duration::minutes(30);
+        }
+        if let Some(began) = open {
+            out.push(self.gap(a, began, Some(to), "no desk is open".to_owned()));
+        }
+        out
+    }
+}
+
+/// Who is there from now until the office opens again, agency by agency.
+#[must_use]
+pub fn tonight(
+    area: &Area,
+    calendar: &Calendar,
+    standing: &BTreeMap<String, Standing>,
+    now: DateTime<Utc>,
+) -> Vec<TonightLine> {
+    let morning = next_morning(area.office_hours.from, now);
+    let days = u32::try_from((morning - now).num_hours().div_euclid(24) + 2).unwrap_or(2);
+    let found = gaps(area, calendar, standing, now, days);
+    let line = |a: &Agency| {
+        let mine = found.iter().find(|g| {
+            g.agency == a.id && g.urgent && g.from < morning && g.to.is_none_or(|t| t > now)
+        });
+        let on: Vec<String> = a
+            .rota
+            .as_ref()
+            .map(|r| rota::on_duty(r, calendar, morning - Duration::hours(5)))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|d| a.person(&d.person))
+            .map(|p| p.name.clone())
+            .collect();
+        let words = match mine {
+            Some(g) => g.why.clone(),
+            None if on.is_empty() => "duty desk".to_owned(),
+            None => on.join(", then "),
+        };
+        TonightLine {
+            agency: a.id.clone(),
+            agency_name: a.name.clone(),
+            covered: mine.is_none(),
+            words,
+        }
+    };
+    area.agencies.iter().filter(|a| must_respond(area, a)).map(line).collect()
+}
+
+fn next_morning(opens: NaiveTime, now: DateTime<Utc>) -> DateTime<Utc> {
+    let local = civil_time::local(now);
+    let day = if local.time() < opens { local.date() } else { local.date() + Days::new(1) };
+    civil_time::start_of(day) + (opens - NaiveTime::MIN)
+}

@@ -1,0 +1,255 @@
+//! From directory, policy and rota to what one alert will do: a plain ladder of contact points,
+//! frozen when the alert begins. Each rung is resolved for the hour at which it will be climbed.
+
+use super::policy::{ACT_WITHIN_MINUTES, LAST_AFTER};
+use super::{Agency, Area, Contact, LastStep, Person, Rule, Step, Whom, default_steps};
+use crate::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
+use crate::domain::calendar::Calendar;
+use crate::domain::escalation::{Human, Ladder, Rung};
+use crate::domain::rota;
+use chrono::{DateTime, Duration, Utc};
+use std::collections::BTreeSet;
+
+/// What is known about contact points besides the directory.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Points (by name and channel, `area/agency/contact/sms`) that are no use any more: the
+    /// person replied STOP, or the address bounced for good.
+    pub unusable: BTreeSet<String>,
+}
+
+/// Who is told of `kind` at `now`, each with a ladder.
+#[must_use]
+pub fn recipients(
+    area: &Area,
+    calendar: &Calendar,
+    known: &Known,
+    kind: AlertKind,
+    now: DateTime<Utc>,
+) -> Vec<Recipient> {
+    let ask = Ask { area, calendar, known, now };
+    area.agencies.iter().filter_map(|a| ask.recipient(a, kind)).collect()
+}
+
+struct Ask<'a> {
+    area: &'a Area,
+    calendar: &'a Calendar,
+    known: &'a Known,
+    now: DateTime<Utc>,
+}
+
+impl Ask<'_> {
+    fn recipient(&self, agency: &Agency, kind: AlertKind) -> Option<Recipient> {
+        let office = &self.area.office_hours;
+        let rule = self
+            .area
+            .policy
+            .iter()
+            .find(|r| r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar));
+        let (told, acknowledge) = match rule {
+            Some(r) => (r.told, r.acknowledge),
+            None => (agency.told_of.contains(&kind), agency.acknowledge),
+        };
+        if !told {
+            return None;
+        }
+        let acknowledge = acknowledge && kind.asks_for_acknowledgement();
+        let steps = match rule {
+            Some(r) if !r.steps.is_empty() => r.steps.clone(),
+            _ => default_steps(),
+        };
+        let (contacts, rungs) = self.rungs(agency, &steps);
+        let ladder = acknowledge.then(|| Ladder {
+            rungs,
+            human: self.human(agency, rule, self.now),
+            act_within_seconds: kind.is_response().then(|| {
+                let minutes = rule.and_then(|r| r.act_within_minutes).unwrap_or(ACT_WITHIN_MINUTES);
+                i64::from(minutes) * 60
+            }),
+        });
+        Some(Recipient {
+            agency: agency.id.clone(),
+            agency_name: agency.name.clone(),
+            acknowledge,
+            contacts,
+            ladder,
+        })
+    }
+
+    /// The first rung's points and the rungs after it. A rung that would reach nobody is left out:
+    /// it would only be a wait.
+    fn rungs(&self, agency: &Agency, steps: &[Step]) -> (Vec<ContactPoint>, Vec<Rung>) {
+        let mut out: Vec<Rung> = Vec::new();
+        for s in steps {
+            let at = self.now + Duration::seconds(i64::from(s.after_seconds));
+            let points = self.points(agency, s, at);
+            if !points.is_empty() {
+                out.push(Rung { after_seconds: i64::from(s.after_seconds), points });
+            }
+        }
+        // Nobody by any rung: whatever there is, rather than nothing.
+        if out.is_empty() {
+            let all: Vec<ContactPoint> =
+                agency.points().flat_map(|(c, p)| self.by_all_channels(agency, c, p)).collect();
+            return (all, Vec::new());
+        }
+        // If the first rung reaches nobody, the next that does goes at once.
+        let first = out.remove(0);
+        for r in &mut out {
+            r.after_seconds -= first.after_seconds;
+        }
+        (first.points, out)
+    }
+
+    fn points(&self, agency: &Agency, step: &Step, at: DateTime<Utc>) -> Vec<ContactPoint> {
+        let holds = |c: &Contact| c.when.holds(at, &self.area.office_hours, self.calendar);
+        let on: Vec<&Person> = agency
+            .rota
+            .as_ref()
+            .map(|r| rota::on_duty(r, self.calendar, at))
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|d| agency.person(&d.person))
+            .collect();
+        let desks = |any_hour: bool| {
+            agency.contacts.iter().filter(move |c| any_hour || holds(c)).map(|c| (c, None))
+        };
+        let of = |p: &'_ &'_ Person| -> Vec<(Contact, Option<Person>)> {
+            p.contacts.iter().filter(|c| holds(c)).map(|c| (c.clone(), Some((*p).clone()))).collect()
+        };
+        let owned = |(c, p): (&Contact, Option<&Person>)| (c.clone(), p.cloned());
+        let mut chosen: Vec<(Contact, Option<Person>)> = match step.whom {
+            Whom::Duty => on.iter().take(1).flat_map(of).chain(desks(false).map(owned)).collect(),
+            Whom::Backup if on.len() > 1 => on.iter().skip(1).take(1).flat_map(of).collect(),
+            Whom::Backup => desks(true).map(owned).collect(),
+            Whom::Everyone => on.iter().flat_map(of).chain(desks(true).map(owned)).collect(),
+            Whom::Team => agency
+                .points()
+                .filter(|(c, p)| p.map_or(c.team.as_str(), |p| p.team.as_str()) == step.team)
+                .map(owned)
+                .collect(),
+        };
+        // Desks that are all for other hours are tried rather than none.
+        if chosen.is_empty() && step.whom == Whom::Duty {
+            chosen = desks(true).map(owned).collect();
+        }
+        let mut seen = BTreeSet::new();
+        chosen
+            .iter()
+            .flat_map(|(c, p)| self.by_channels(agency, c, p.as_ref(), &step.channels))
+            .filter(|p| seen.insert((p.channel, p.address.clone())))
+            .collect()
+    }
+
+    fn by_all_channels(
+        &self,
+        agency: &Agency,
+        c: &Contact,
+        person: Option<&Person>,
+    ) -> Vec<ContactPoint> {
+        use Channel::{Email, Sms, Voice, Webhook};
+        self.by_channels(agency, c, person, &[Webhook, Email, Sms, Voice])
+    }
+
+    fn by_channels(
+        &self,
+        agency: &Agency,
+        c: &Contact,
+        person: Option<&Person>,
+        channels: &[Channel],
+    ) -> Vec<ContactPoint> {
+        let base = self.area.point_name(&agency.id, &c.id);
+        let points = c.kind.channels(&c.address);
+        let wanted = points.into_iter().filter(|ch| channels.contains(ch));
+        wanted
+            .map(|channel| ContactPoint {
+                id: lane(&base, channel),
+                channel,
+                address: c.address.clone(),
+                who: who(c, person),
+            })
+            .filter(|p| !self.known.unusable.contains(&p.id))
+            .collect()
+    }
+
+    fn human(&self, agency: &Agency, rule: Option<&Rule>, now: DateTime<Utc>) -> Human {
+        let last = rule.and_then(|r| r.last.as_ref()).or(self.area.last_step.as_ref());
+        let after = |s: u32| i64::from(s);
+        match last {
+            Some(l) => self.named(agency, l, now),
+            // Nobody set: the area's own call-back number, and the office that is told of every
+            // death, unless that is the one that does not answer.
+            None => {
+                let office = self.area.agencies.iter().find(|a| {
+                    a.id != agency.id && a.told_of.contains(&AlertKind::DeathNotified)
+                });
+                let points = office.map_or_else(Vec::new, |o| {
+                    o.contacts.iter().flat_map(|c| self.by_all_channels(o, c, None)).collect()
+                });
+                Human {
+                    name: office.map_or_else(
+                        || format!("{}, call-back number", self.area.name),
+                        |o| o.name.clone(),
+                    ),
+                    number: office.map_or(&self.area.call_back, |o| &o.ring).clone(),
+                    ring: agency.ring.clone(),
+                    after_seconds: after(LAST_AFTER),
+                    repeat_seconds: 900,
+                    points,
+                }
+            }
+        }
+    }
+
+    fn named(&self, agency: &Agency, l: &LastStep, now: DateTime<Utc>) -> Human {
+        let at = now + Duration::seconds(i64::from(l.after_seconds));
+        let own = Agency {
+            id: "last_step".to_owned(),
+            name: l.name.clone(),
+            ring: l.number.clone(),
+            told_of: Vec::new(),
+            acknowledge: false,
+            contacts: l.contacts.clone(),
+            people: Vec::new(),
+            rota: None,
+        };
+        let holds = |c: &&Contact| c.when.holds(at, &self.area.office_hours, self.calendar);
+        let points = |all: bool| -> Vec<ContactPoint> {
+            l.contacts
+                .iter()
+                .filter(|c| all || holds(c))
+                .flat_map(|c| self.by_all_channels(&own, c, None))
+                .collect()
+        };
+        let mut found = points(false);
+        if found.is_empty() {
+            found = points(true);
+        }
+        Human {
+            name: l.name.clone(),
+            number: l.number.clone(),
+            ring: agency.ring.clone(),
+            after_seconds: i64::from(l.after_seconds),
+            repeat_seconds: i64::from(l.repeat_seconds.max(60)),
+            points: found,
+        }
+    }
+}
+
+/// The dispatcher's lane of a point on one channel: texts and calls to one number do not wait for
+/// each other.
+pub(super) fn lane(base: &str, channel: Channel) -> String {
+    match channel {
+        Channel::Email | Channel::Webhook => base.to_owned(),
+        Channel::Sms | Channel::Voice => format!("{base}/{}", channel.word()),
+    }
+}
+
+fn who(c: &Contact, person: Option<&Person>) -> String {
+    match person {
+        Some(p) if p.role.is_empty() => p.name.clone(),
+        Some(p) => format!("{}, {}", p.name, p.role),
+        None if c.team.is_empty() => format!("{} ({})", c.id.replace(['-', '_'], " "), c.kind.label()),
+        None => format!("{} ({})", c.team, c.kind.label()),
+    }
+}

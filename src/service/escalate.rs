@@ -1,0 +1,71 @@
+//! Steps that are due. Each is an event of its case, committed with the messages it sends, under
+//! the version it was decided on: two nodes that step at once, or one that was frozen, cannot both.
+
+use super::Service;
+use super::error::ServiceError;
+use crate::auth::policy::Caller;
+use crate::domain::case::{self, CaseState, Context};
+use crate::domain::id::{AlertId, CaseId};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a look at one case led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escalated {
+    Stepped,
+    /// Somebody else had done it, or it was not yet time.
+    Nothing,
+}
+
+impl Service {
+    /// Takes every step of a case that is due.
+    ///
+    /// # Errors
+    /// The case cannot be read, or nothing can be stored.
+    pub async fn escalate(&self, case: CaseId) -> Result<Escalated, ServiceError> {
+        let hurried: BTreeSet<AlertId> =
+            self.store.hurried(case).await?.into_iter().map(AlertId).collect();
+        let now = self.now();
+        let decide =
+            |s: &CaseState, _: &mut Context<'_>| Ok(case::escalate(s, now, &hurried));
+        let none = BTreeSet::new();
+        let (done, _) = self
+            .decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null)
+            .await?;
+        if done.unchanged {
+            // The table said that something was due and the journal says not: it is the journal
+            // that counts.
+            self.store.align(&done.state).await?;
+            return Ok(Escalated::Nothing);
+        }
+        Ok(Escalated::Stepped)
+    }
+
+    /// Puts next steps right that are missing or impossibly far ahead. Whether any was.
+    ///
+    /// # Errors
+    /// The case cannot be read, or nothing can be stored.
+    pub async fn mend(&self, case: CaseId) -> Result<bool, ServiceError> {
+        let now = self.now();
+        let decide = |s: &CaseState, _: &mut Context<'_>| Ok(case::mend(s, now));
+        let none = BTreeSet::new();
+        let (done, _) = self
+            .decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null)
+            .await?;
+        self.store.align(&done.state).await?;
+        Ok(!done.unchanged)
+    }
+
+    /// Cases of which something is due at `now`.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn cases_due(
+        &self,
+        now: DateTime<Utc>,
+        most: i64,
+    ) -> Result<Vec<CaseId>, ServiceError> {
+        Ok(self.store.cases_due(now, most).await?.into_iter().map(CaseId).collect())
+    }
+}
