@@ -3,6 +3,9 @@
 
 pub mod link;
 mod mail;
+pub mod phone;
+pub mod provider;
+pub mod segments;
 pub mod text;
 mod webhook;
 
