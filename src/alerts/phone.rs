@@ -11,7 +11,9 @@ pub enum PhoneError {
     Empty,
     #[error("a telephone number has digits, spaces, brackets and dashes only, and no extension")]
     Characters,
-    #[error("start a United Kingdom number with 0 or +44, and any other with + and its country code")]
+    #[error(
+        "start a United Kingdom number with 0 or +44, and any other with + and its country code"
+    )]
     NoPrefix,
     #[error("the number is too short")]
     TooShort,
@@ -39,7 +41,15 @@ pub fn normalise(text: &str) -> Result<String, PhoneError> {
     for c in home.chars() {
         match c {
             '0'..='9' => digits.push(c),
-            ' ' | '\u{a0}' | '\u{202f}' | '\t' | '-' | '\u{2010}'..='\u{2013}' | '.' | '/' | '('
+            ' '
+            | '\u{a0}'
+            | '\u{202f}'
+            | '\t'
+            | '-'
+            | '\u{2010}'..='\u{2013}'
+            | '.'
+            | '/'
+            | '('
             | ')' => {}
             _ => return Err(PhoneError::Characters),
         }
@@ -145,7 +155,7 @@ mod tests {
             ("020 7946 0123", "+442079460123"),
             ("0808 157 0123", "+448081570123"),
             ("+1 202 555 0123", "+12025550123"),
-            ("00353 1 555 0123", "+35315550123"),
+            ("00353 20 910 0123", "+353209100123"),
         ] {
             assert_eq!(normalise(written).as_deref(), Ok(same), "{written}");
         }

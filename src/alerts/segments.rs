@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn the_dear_characters_are_named() {
-        assert_eq!(forcing_ucs2("Please ring \u{2018}now\u{2019} [£5] \u{2013}"), BTreeSet::from(['\u{2018}', '\u{2019}', '\u{2013}']));
+        assert_eq!(
+            forcing_ucs2("Please ring \u{2018}now\u{2019} [£5] \u{2013}"),
+            BTreeSet::from(['\u{2018}', '\u{2019}', '\u{2013}'])
+        );
         assert!(forcing_ucs2("Child Death Review: CDR-2026-483920. {}^~|\\").is_empty());
     }
 }
