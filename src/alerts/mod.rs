@@ -1,6 +1,10 @@
 //! Sending one message over one channel. Nothing here knows a case: texts are made from a
 //! [`crate::domain::alert::Notice`], which has nothing about a child in it.
 
+pub mod govuk;
+mod govuk_errors;
+mod govuk_key;
+mod govuk_templates;
 pub mod link;
 mod mail;
 pub mod phone;
@@ -8,7 +12,9 @@ pub mod provider;
 pub mod segments;
 pub mod text;
 mod webhook;
+mod wire;
 
+pub use govuk_templates::{PLACEHOLDERS, TemplateError};
 pub use mail::{MailError, Mailer};
 pub use webhook::{Hooks, signature};
 
