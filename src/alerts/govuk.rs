@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
+pub use super::govuk_callbacks::{Callback, parse_callback, token_fits};
+pub use super::govuk_templates::{PLACEHOLDERS, TemplateError};
+
 /// What a message's template may ask for; keys that it does not ask for are ignored by Notify.
 pub type Personalisation = BTreeMap<&'static str, String>;
 
