@@ -1,10 +1,26 @@
 //! Sending one message over one channel. Nothing here knows a case: texts are made from a
 //! [`crate::domain::alert::Notice`], which has nothing about a child in it.
 
+mod fields;
+pub mod gateway;
+mod gateway_events;
+pub mod govuk;
+mod govuk_callbacks;
+mod govuk_errors;
+mod govuk_key;
+mod govuk_templates;
 pub mod link;
 mod mail;
+pub mod phone;
+pub mod provider;
+pub mod segments;
 pub mod text;
+pub mod twilio;
+mod twilio_callbacks;
+mod twilio_errors;
+mod twiml;
 mod webhook;
+mod wire;
 
 pub use mail::{MailError, Mailer};
 pub use webhook::{Hooks, signature};

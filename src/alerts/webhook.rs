@@ -102,7 +102,7 @@ async fn drain(mut reply: reqwest::Response) {
     let _ = tokio::time::timeout(std::time::Duration::from_secs(1), all).await;
 }
 
-fn retry_after(
+pub(super) fn retry_after(
     header: Option<&reqwest::header::HeaderValue>,
     now: DateTime<Utc>,
 ) -> Option<Duration> {

@@ -3,8 +3,10 @@
 //! refused: a misspelt setting must not be a silent default.
 
 pub mod area;
+mod providers;
 mod sections;
 
+pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
 };
@@ -19,7 +21,15 @@ use std::path::Path;
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Secrets that may also stand in a file named by `…_FILE`.
-const SECRET_KEYS: [&str; 3] = ["CRYPT__MASTER_KEY", "DATABASE__URL", "MAIL__PASSWORD"];
+const SECRET_KEYS: [&str; 7] = [
+    "CRYPT__MASTER_KEY",
+    "DATABASE__URL",
+    "MAIL__PASSWORD",
+    "GOVUK_NOTIFY__API_KEY",
+    "GOVUK_NOTIFY__CALLBACK_TOKEN",
+    "GATEWAY__SECRETS",
+    "TWILIO__AUTH_TOKEN",
+];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +40,10 @@ pub struct Config {
     pub areas: Areas,
     pub mail: Mail,
     pub webhooks: Webhooks,
+    pub channels: Channels,
+    pub govuk_notify: GovukNotify,
+    pub gateway: Gateway,
+    pub twilio: Twilio,
     pub dispatch: Dispatch,
     pub journal: Journal,
     pub log: Log,
@@ -87,7 +101,12 @@ impl Config {
         self.server.check(&mut wrong);
         self.database.check(&mut wrong);
         self.crypt.check(&mut wrong);
-        let slowest = self.webhooks.timeout_seconds.max(self.mail.timeout_seconds);
+        self.check_providers(&mut wrong);
+        let slowest = self
+            .webhooks
+            .timeout_seconds
+            .max(self.mail.timeout_seconds)
+            .max(self.channels.timeout_seconds);
         self.dispatch.check(slowest, &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {
@@ -103,6 +122,19 @@ impl Config {
             Some(d) if wrong.is_empty() => Ok(d),
             _ => Err(ConfigError::Unsafe(wrong)),
         }
+    }
+
+    fn check_providers(&self, wrong: &mut Vec<String>) {
+        let set = |p| match p {
+            Provider::Smtp => !self.mail.host.is_empty(),
+            Provider::GovukNotify => self.govuk_notify.is_set(),
+            Provider::Gateway => self.gateway.is_set(),
+            Provider::Twilio => self.twilio.is_set(),
+        };
+        self.channels.check(set, wrong);
+        self.govuk_notify.check(&self.channels, wrong);
+        self.gateway.check(wrong);
+        self.twilio.check(&self.channels, wrong);
     }
 }
 

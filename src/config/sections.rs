@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Secrets are never written out.
-fn hidden<S: Serializer>(_: &SecretString, s: S) -> Result<S::Ok, S::Error> {
+pub(super) fn hidden<S: Serializer>(_: &SecretString, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str("…")
 }
 

@@ -113,6 +113,14 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
 }
 
+/// HMAC-SHA1, for the one provider whose call-backs are signed with it. As a MAC it still holds;
+/// nothing of ours is to use it.
+#[must_use]
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+    hmac::sign(&key, message).as_ref().to_vec()
+}
+
 /// SHA-256 over the parts, one after another.
 #[must_use]
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
