@@ -3,8 +3,10 @@
 //! refused: a misspelt setting must not be a silent default.
 
 pub mod area;
+mod outward;
 mod sections;
 
+pub use outward::{Copies, Messages};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
 };
@@ -19,7 +21,8 @@ use std::path::Path;
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Secrets that may also stand in a file named by `…_FILE`.
-const SECRET_KEYS: [&str; 3] = ["CRYPT__MASTER_KEY", "DATABASE__URL", "MAIL__PASSWORD"];
+const SECRET_KEYS: [&str; 5] =
+    ["CRYPT__MASTER_KEY", "DATABASE__URL", "MAIL__PASSWORD", "COPY__URL", "COPY__BEARER"];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,8 @@ pub struct Config {
     pub mail: Mail,
     pub webhooks: Webhooks,
     pub dispatch: Dispatch,
+    pub messages: Messages,
+    pub copy: Copies,
     pub journal: Journal,
     pub log: Log,
 }
@@ -89,6 +94,8 @@ impl Config {
         self.crypt.check(&mut wrong);
         let slowest = self.webhooks.timeout_seconds.max(self.mail.timeout_seconds);
         self.dispatch.check(slowest, &mut wrong);
+        self.messages.check(&mut wrong);
+        self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {
                 d.check(self, &mut wrong);
