@@ -5,6 +5,7 @@ pub mod link;
 mod mail;
 pub mod text;
 mod webhook;
+pub mod words;
 
 pub use mail::{MailError, Mailer};
 pub use webhook::{Hooks, signature};
