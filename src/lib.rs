@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod app;
 pub mod auth;
+pub mod card;
 pub mod cmd;
 pub mod config;
 pub mod domain;

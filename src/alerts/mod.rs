@@ -21,6 +21,7 @@ mod twilio_errors;
 mod twiml;
 mod webhook;
 mod wire;
+pub mod words;
 
 pub use mail::{MailError, Mailer};
 pub use webhook::{Hooks, signature};

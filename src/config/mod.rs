@@ -4,8 +4,10 @@
 
 pub mod area;
 mod providers;
+mod outward;
 mod sections;
 
+pub use outward::{Copies, Messages};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -21,7 +23,7 @@ use std::path::Path;
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Secrets that may also stand in a file named by `…_FILE`.
-const SECRET_KEYS: [&str; 7] = [
+const SECRET_KEYS: [&str; 9] = [
     "CRYPT__MASTER_KEY",
     "DATABASE__URL",
     "MAIL__PASSWORD",
@@ -29,6 +31,8 @@ const SECRET_KEYS: [&str; 7] = [
     "GOVUK_NOTIFY__CALLBACK_TOKEN",
     "GATEWAY__SECRETS",
     "TWILIO__AUTH_TOKEN",
+    "COPY__URL",
+    "COPY__BEARER",
 ];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -45,6 +49,8 @@ pub struct Config {
     pub gateway: Gateway,
     pub twilio: Twilio,
     pub dispatch: Dispatch,
+    pub messages: Messages,
+    pub copy: Copies,
     pub journal: Journal,
     pub log: Log,
 }
@@ -108,6 +114,8 @@ impl Config {
             .max(self.mail.timeout_seconds)
             .max(self.channels.timeout_seconds);
         self.dispatch.check(slowest, &mut wrong);
+        self.messages.check(&mut wrong);
+        self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {
                 d.check(self, &mut wrong);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic)] // tests and benches say what they expect
 
 mod api;
+mod copies;
 mod domain;
 mod faults;
 mod reach;
