@@ -20,4 +20,5 @@ pub mod milestone;
 pub mod nhs_number;
 pub mod postcode;
 pub mod ready;
+pub mod rota;
 pub mod scope;

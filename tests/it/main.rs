@@ -7,5 +7,6 @@ mod api;
 mod domain;
 mod faults;
 mod reach;
+mod rota;
 mod store;
 mod support;
