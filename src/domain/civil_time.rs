@@ -78,6 +78,16 @@ pub fn local(at: DateTime<Utc>) -> NaiveDateTime {
     at.with_timezone(&London).naive_local()
 }
 
+/// The instant a rota means by a local time: the earlier of two, the first that exists of none.
+#[must_use]
+pub fn earliest(local: NaiveDateTime) -> DateTime<Utc> {
+    let at = |time| match read(local.date(), time) {
+        Reading::Exact(t) | Reading::Twice { earlier: t, .. } => Ok(t),
+        Reading::Never { first_after, .. } => Err(first_after),
+    };
+    at(local.time()).or_else(at).unwrap_or_else(|_| Utc.from_utc_datetime(&local))
+}
+
 /// The first instant of a local date.
 #[must_use]
 pub fn start_of(date: NaiveDate) -> DateTime<Utc> {

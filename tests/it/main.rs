@@ -8,5 +8,6 @@ mod copies;
 mod domain;
 mod faults;
 mod reach;
+mod rota;
 mod store;
 mod support;
