@@ -5,6 +5,7 @@ use crate::domain::id::AlertId;
 use crate::platform::crypt::{Key, same};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Duration, Utc};
 use uuid::Uuid;
 
 /// Makes and checks links.
@@ -12,13 +13,35 @@ use uuid::Uuid;
 pub struct Links {
     key: Key,
     base: String,
+    lasts: Duration,
 }
 
 impl Links {
     /// `base` is the public address of the service.
     #[must_use]
     pub fn new(key: Key, base: &str) -> Self {
-        Self { key, base: base.trim_end_matches('/').to_owned() }
+        Self { key, base: base.trim_end_matches('/').to_owned(), lasts: Duration::hours(72) }
+    }
+
+    /// The same links, lasting so long.
+    #[must_use]
+    pub fn lasting(self, hours: i64) -> Self {
+        Self { lasts: Duration::hours(hours), ..self }
+    }
+
+    /// Until when the link of an alert of `at` can be used.
+    #[must_use]
+    pub fn until(&self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at + self.lasts
+    }
+
+    /// Four digits that tell the open alerts of one number apart in a reply. They prove nothing:
+    /// the number that replies does.
+    #[must_use]
+    pub fn code(&self, alert: AlertId) -> String {
+        let mac = self.key.mac(format!("code\0{alert}").as_bytes());
+        let n = u32::from_be_bytes([mac[0], mac[1], mac[2], mac[3]]);
+        format!("{:04}", n % 10_000)
     }
 
     #[must_use]

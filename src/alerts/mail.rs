@@ -1,7 +1,6 @@
 //! E-mail by SMTP, encrypted unless configuration says otherwise.
 
-use super::link::Links;
-use super::{Message, text};
+use super::Message;
 use crate::config::{Mail, MailTls};
 use crate::domain::delivery::Outcome;
 use lettre::message::header::ContentType;
@@ -61,7 +60,7 @@ impl Mailer {
         Ok(Some(Self { transport: builder.build(), from: c.from.parse()? }))
     }
 
-    pub(super) async fn send(&self, m: &Message, links: &Links) -> Outcome {
+    pub(super) async fn send(&self, m: &Message, subject: &str, body: String) -> Outcome {
         let Ok(to) = m.address.parse::<Mailbox>() else {
             return Outcome::Refused { code: None, why: "not an e-mail address" };
         };
@@ -70,10 +69,8 @@ impl Mailer {
             .message_id(Some(format!("<{}@{domain}>", m.id)))
             .from(self.from.clone())
             .to(to)
-            .subject(text::subject(&m.notice))
-            .singlepart(
-                SinglePart::builder().header(ContentType::TEXT_PLAIN).body(text::body(m, links)),
-            );
+            .subject(subject)
+            .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body));
         let Ok(mail) = built else {
             return Outcome::Refused { code: None, why: "the message could not be put together" };
         };

@@ -1,6 +1,7 @@
 //! Sending one message over one channel. Nothing here knows a case: texts are made from a
 //! [`crate::domain::alert::Notice`], which has nothing about a child in it.
 
+mod carry;
 mod fields;
 pub mod gateway;
 mod gateway_events;
@@ -23,11 +24,11 @@ mod webhook;
 mod wire;
 pub mod words;
 
+pub use carry::{Carried, Channels, Health, Orders, ask_after};
 pub use mail::{MailError, Mailer};
 pub use webhook::{Hooks, signature};
 
-use crate::domain::alert::{Channel, Notice};
-use crate::domain::delivery::Outcome;
+use crate::domain::alert::{AlertKind, Channel, Notice};
 use uuid::Uuid;
 
 /// One message to send.
@@ -35,29 +36,30 @@ use uuid::Uuid;
 pub struct Message {
     /// Stable over retries; receivers drop repeats by it.
     pub id: Uuid,
+    /// The alert (or bulletin) it belongs to.
     pub alert_id: Uuid,
     pub lane: String,
     pub channel: Channel,
     pub address: String,
     pub notice: Notice,
+    /// Said instead of what the notice says.
+    pub kind: Option<AlertKind>,
+    /// The step of the ladder: 0 is the first.
+    pub step: u32,
+    /// Attempts before this one.
+    pub attempts: u32,
 }
 
-/// Every channel this installation has.
-pub struct Channels {
-    pub mail: Option<Mailer>,
-    pub hooks: Hooks,
-    pub links: link::Links,
-}
+impl Message {
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> AlertKind {
+        self.kind.unwrap_or(self.notice.kind)
+    }
 
-impl Channels {
-    /// Sends once. Safe to do twice: the receiver sees the same id and the same body.
-    pub async fn send(&self, m: &Message, now: chrono::DateTime<chrono::Utc>) -> Outcome {
-        match (m.channel, &self.mail) {
-            (Channel::Email, Some(mail)) => mail.send(m, &self.links).await,
-            (Channel::Email, None) => {
-                Outcome::Retry { code: None, why: "mail is not configured", after: None }
-            }
-            (Channel::Webhook, _) => self.hooks.send(m, &self.links, now).await,
-        }
+    /// Whether an answer is asked for.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.notice.acknowledge
     }
 }

@@ -1,64 +1,123 @@
-//! The words of a message. Everything said comes from the notice: reference, area, kind, time,
-//! call-back number and a link. Plain ASCII, so that no mail system re-codes it.
+//! From a message to its words. Everything said comes from the notice and the templates: reference,
+//! area, kind, agency, time, call-back number, a link, a code.
 
-use super::Message;
+use super::govuk::Personalisation;
 use super::link::Links;
-use crate::domain::alert::{AlertKind, Notice};
-use crate::domain::civil_time;
+use super::words::{Filled, Medium, Words, step, when};
+use super::{Message, phone};
+use crate::domain::alert::AlertKind;
 use crate::domain::id::AlertId;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
-/// Subject of an e-mail.
-#[must_use]
-pub fn subject(n: &Notice) -> String {
-    let urgent = if n.kind.is_urgent() { "URGENT: " } else { "" };
-    line(&format!("{urgent}{} {} ({})", n.kind.label(), n.reference, n.desk.area_name))
+fn filled(m: &Message, links: &Links) -> Filled {
+    let n = &m.notice;
+    let alert = AlertId(m.alert_id);
+    let about = m.about();
+    // The service's own messages lead nowhere, but for the one to the human who rings.
+    let link = match about {
+        _ if n.acknowledge => links.acknowledge(alert),
+        AlertKind::RingThem => format!("{}/board", links.base()),
+        k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
+        _ => String::new(),
+    };
+    let code = if n.acknowledge { links.code(alert) } else { n.code.clone() };
+    Filled {
+        reference: n.reference.clone(),
+        area: n.desk.area_name.clone(),
+        agency: n.agency_name.clone(),
+        kind: about.label().to_owned(),
+        call_back: n.desk.call_back.clone(),
+        link,
+        code,
+        at: when(n.at),
+        until: if n.acknowledge { when(links.until(n.at)) } else { String::new() },
+        step: if n.acknowledge { step(m.step + 1) } else { String::new() },
+    }
 }
 
-/// Body of an e-mail.
-#[must_use]
-pub fn body(m: &Message, links: &Links) -> String {
-    let n = &m.notice;
-    let when = civil_time::local(n.at).format("%-d %B %Y, %H:%M");
-    let asked = match n.kind {
-        AlertKind::JarTriggered => {
-            "A Joint Agency Response has been triggered. Your agency is asked to respond now."
-        }
-        AlertKind::JarProvisional => {
-            "A Joint Agency Response may be due. Please respond as for a triggered one until it is ruled out."
-        }
-        AlertKind::JarUpgraded => "The Joint Agency Response you were told of is now certain.",
-        AlertKind::JarStoodDown => {
-            "The Joint Agency Response you were told of has been stood down. No response is needed any more."
-        }
-        AlertKind::DeathNotified => "A child death has been notified.",
-    };
-    let mut text = format!(
-        "{asked}\n\nReference: {}\nArea: {}\nFor: {}\nSent: {when}\nCall back: {}\n",
-        n.reference, n.desk.area_name, n.agency_name, n.desk.call_back
-    );
-    if n.acknowledge {
-        text.push_str("\nPlease say that you have this. It takes one press of a button; until somebody at your agency does, we keep trying:\n");
-        text.push_str(&links.acknowledge(AlertId(m.alert_id)));
-        text.push('\n');
+fn render(m: &Message, medium: Medium, words: &Words, filled: &Filled) -> String {
+    let kind = m.about().word();
+    if m.notice.drill {
+        words.render_drill(medium, kind, filled)
+    } else {
+        words.render(medium, kind, filled)
     }
-    text.push_str("\nParticulars after sign-in:\n");
-    text.push_str(&case_page(n, links));
-    text.push_str(
-        "\n\nThis message holds no details of the child on purpose. Do not reply with any.\n",
-    );
-    text.lines().map(line).collect::<Vec<_>>().join("\r\n") + "\r\n"
+}
+
+/// Subject and body of an e-mail.
+#[must_use]
+pub fn email(m: &Message, links: &Links, words: &Words) -> (String, String) {
+    let filled = filled(m, links);
+    let subject = render(m, Medium::EmailSubject, words, &filled);
+    let mut body = render(m, Medium::EmailBody, words, &filled);
+    if !m.notice.lines.is_empty() {
+        body.push_str("\r\n");
+        body.push_str(&m.notice.lines.join("\r\n"));
+        body.push_str("\r\n");
+    }
+    (subject, body)
+}
+
+/// A text message.
+#[must_use]
+pub fn sms(m: &Message, links: &Links, words: &Words) -> String {
+    render(m, Medium::Sms, words, &filled(m, links))
+}
+
+/// What a call says: the reference spelt, and the keys that may be pressed.
+#[must_use]
+pub fn say(m: &Message, links: &Links, words: &Words) -> String {
+    let mut filled = filled(m, links);
+    filled.reference = phone::for_speech(&filled.reference);
+    let mut text = render(m, Medium::Voice, words, &filled);
+    if m.asks() {
+        text.push_str(
+            " Press 1 to say that your agency has this and can attend. Press 2 if you cannot.",
+        );
+    }
+    text
+}
+
+/// The keys of a call, and what each means.
+#[must_use]
+pub fn keys() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([("1", "can attend"), ("2", "cannot attend")])
+}
+
+/// What GOV.UK Notify's templates may ask for; `text` is all of it.
+#[must_use]
+pub fn personalisation(m: &Message, links: &Links, words: &Words) -> Personalisation {
+    let f = filled(m, links);
+    let (subject, body) = email(m, links, words);
+    let text = if m.channel == crate::domain::alert::Channel::Email {
+        body
+    } else {
+        render(m, Medium::Sms, words, &f)
+    };
+    BTreeMap::from([
+        ("text", text),
+        ("subject", subject),
+        ("kind", f.kind),
+        ("reference", f.reference),
+        ("area", f.area),
+        ("agency", f.agency),
+        ("call_back", f.call_back),
+        ("link", f.link),
+        ("code", f.code),
+    ])
 }
 
 /// Body of a webhook: a thin `CloudEvent`, the same bytes at every attempt.
 #[must_use]
 pub fn cloud_event(m: &Message, links: &Links) -> Value {
     let n = &m.notice;
-    json!({
+    let kind = m.about();
+    let mut event = json!({
         "specversion": "1.0",
         "id": m.id,
         "source": format!("{}/areas/{}", links.base(), n.desk.area),
-        "type": event_type(n.kind),
+        "type": event_type(kind),
         "subject": n.reference,
         "time": n.at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
         "datacontenttype": "application/json",
@@ -68,37 +127,48 @@ pub fn cloud_event(m: &Message, links: &Links) -> Value {
             "reference": n.reference,
             "area": n.desk.area,
             "agency": n.agency,
-            "kind": n.kind.word(),
-            "urgent": n.kind.is_urgent(),
+            "kind": kind.word(),
+            "urgent": kind.is_urgent(),
             "acknowledge": n.acknowledge,
+            "step": m.step,
+            "drill": n.drill,
             "call_back": n.desk.call_back,
             "acknowledge_url": format!("{}/api/v1/alerts/{}/acknowledgements", links.base(), m.alert_id),
-            "page_url": case_page(n, links),
+            "page_url": case_page(m, links),
         }
-    })
-}
-
-fn event_type(kind: AlertKind) -> &'static str {
-    match kind {
-        AlertKind::JarTriggered => "uk.child-death-review.jar.triggered.v1",
-        AlertKind::JarProvisional => "uk.child-death-review.jar.provisional.v1",
-        AlertKind::JarUpgraded => "uk.child-death-review.jar.upgraded.v1",
-        AlertKind::JarStoodDown => "uk.child-death-review.jar.stood-down.v1",
-        AlertKind::DeathNotified => "uk.child-death-review.death.notified.v1",
+    });
+    if n.reference.is_empty() {
+        // A message of the service itself is about no case.
+        for key in ["subject", "dataref"] {
+            event.as_object_mut().map(|o| o.remove(key));
+        }
+        event["data"] = json!({ "area": n.desk.area, "agency": n.agency, "kind": kind.word(), "urgent": kind.is_urgent(), "call_back": n.desk.call_back, "lines": n.lines });
     }
+    event
 }
 
-fn case_page(n: &Notice, links: &Links) -> String {
-    format!("{}/cases/{}", links.base(), n.reference)
+fn event_type(kind: AlertKind) -> String {
+    let name = match kind {
+        AlertKind::JarTriggered => "jar.triggered",
+        AlertKind::JarProvisional => "jar.provisional",
+        AlertKind::JarUpgraded => "jar.upgraded",
+        AlertKind::JarStoodDown => "jar.stood-down",
+        AlertKind::JarRecalled => "notification.withdrawn",
+        AlertKind::DeathNotified => "death.notified",
+        AlertKind::NotJar => "jar.not-due",
+        AlertKind::Reminder => "jar.reminder",
+        AlertKind::HandedOn => "jar.handed-on",
+        AlertKind::RingThem => "partner.unanswered",
+        AlertKind::CoverageGap => "coverage.gap",
+        AlertKind::CoveredTonight => "coverage.tonight",
+        AlertKind::Tonight => "coverage.list",
+        AlertKind::Test => "test",
+        AlertKind::Verify => "verify",
+        AlertKind::Watcher => "service.attention",
+    };
+    format!("uk.child-death-review.{name}.v1")
 }
 
-/// One line of ASCII: names from configuration cannot add a header or a line.
-fn line(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\u{2018}' | '\u{2019}' => '\'',
-            c if c.is_ascii() && !c.is_ascii_control() => c,
-            _ => '?',
-        })
-        .collect()
+fn case_page(m: &Message, links: &Links) -> String {
+    format!("{}/cases/{}", links.base(), m.notice.reference)
 }

@@ -2,7 +2,7 @@
 
 use super::link::Links;
 use super::{Message, text};
-use crate::config::area::{Directory, decode_secret};
+use crate::config::area::{Book, decode_secret};
 use crate::domain::delivery::Outcome;
 use crate::platform::crypt::hmac_sha256;
 use crate::platform::outgoing::{self, Reach};
@@ -18,7 +18,7 @@ const REPLY_LIMIT: usize = 64 * 1024;
 pub struct Hooks {
     client: reqwest::Client,
     reach: Reach,
-    directory: Arc<Directory>,
+    book: Arc<Book>,
 }
 
 /// The `webhook-signature` header: one `v1,` value per secret, the newest first.
@@ -36,14 +36,14 @@ impl Hooks {
     pub fn new(
         reach: Reach,
         timeout: std::time::Duration,
-        directory: Arc<Directory>,
+        book: Arc<Book>,
     ) -> reqwest::Result<Self> {
-        Ok(Self { client: outgoing::client(&reach, timeout)?, reach, directory })
+        Ok(Self { client: outgoing::client(&reach, timeout)?, reach, book })
     }
 
     pub(super) async fn send(&self, m: &Message, links: &Links, now: DateTime<Utc>) -> Outcome {
         let keys: Vec<Vec<u8>> =
-            self.directory.secrets(&m.lane).iter().filter_map(decode_secret).collect();
+            self.book.today().secrets(&m.lane).iter().filter_map(decode_secret).collect();
         if keys.is_empty() {
             return retry(None, "the directory has no secret for this receiver", None);
         }

@@ -27,8 +27,10 @@ words!(
         RingThem = "ring_them",
         /// Somebody who is to be reached cannot be.
         CoverageGap = "coverage_gap",
-        /// The daily word whether tonight is covered.
+        /// To whoever is on: you are, tonight.
         CoveredTonight = "covered_tonight",
+        /// To the office: the daily list of who is on and where nobody is.
+        Tonight = "tonight",
         /// The weekly silent test of a contact point.
         Test = "test",
         /// The code that verifies a contact point.
@@ -76,7 +78,8 @@ impl AlertKind {
             Self::HandedOn => "Joint Agency Response, handed on to you",
             Self::RingThem => "A partner has not answered: please ring",
             Self::CoverageGap => "Nobody can be reached",
-            Self::CoveredTonight => "Tonight's cover",
+            Self::CoveredTonight => "You are on tonight",
+            Self::Tonight => "Tonight's cover",
             Self::Test => "Test, no action needed",
             Self::Verify => "Contact check",
             Self::Watcher => "The service needs attention",
@@ -86,7 +89,7 @@ impl AlertKind {
     /// Goes before everything that is not.
     #[must_use]
     pub fn is_urgent(self) -> bool {
-        !matches!(self, Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Test)
+        !matches!(self, Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Tonight | Self::Test)
     }
 
     /// Whether a person may be asked to acknowledge it: the duty to respond, and word of a death.
