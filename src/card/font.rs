@@ -33,9 +33,9 @@ pub fn width(face: Face, size: f32, text: &[u8]) -> f32 {
         .map(|c| match c {
             b' '..=b'~' => u32::from(table[usize::from(c - b' ')]),
             // Dots, dashes, ligatures, signs: as wide as the widest.
-            0x85 | 0x89 | 0x8c | 0x97 | 0x99 | 0x9c | 0xc6 | 0xe6 => 1000,
+            0x85 | 0x89 | 0x8c | 0x97 | 0x99 | 0x9c | 0xbc..=0xbe | 0xc6 | 0xe6 => 1000,
             // Accented letters: rather too wide than over the edge.
-            0xc0..=0xdf => 778,
+            0x8a | 0x9f | 0xa9 | 0xae | 0xc0..=0xdf => 778,
             _ => 611,
         })
         .sum();

@@ -20,9 +20,9 @@ const GOOD_FOR: Days = Days::new(31);
 const ORDER: f32 = MARGIN;
 const AGENCY: f32 = MARGIN + 24.0;
 const DAY: f32 = MARGIN + 150.0;
-const NIGHT: f32 = MARGIN + 270.0;
-const TIME: f32 = MARGIN + 390.0;
-const NAME: f32 = MARGIN + 436.0;
+const NIGHT: f32 = MARGIN + 269.0;
+const TIME: f32 = MARGIN + 388.0;
+const NAME: f32 = MARGIN + 442.0;
 const GAP: f32 = 5.0;
 
 /// Room for a telephone number, and how much bigger than other text it is.
@@ -32,7 +32,7 @@ const TALL: f32 = 1.3;
 /// What to do, whoever holds the card.
 const STEPS: [&str; 4] = [
     "Ring the agencies in this order. If nobody answers, go on to the next and come back.",
-    "Say that a Joint Agency Response is needed, who you are, and the number to ring you back on.",
+    "Say that a Joint Agency Response is needed, who you are and how to ring you back.",
     "Write the time you rang and the name you spoke to.",
     "When the service is back, notify the death there and enter these times.",
 ];
@@ -154,7 +154,7 @@ impl Pen {
             let (size, y) = (self.size, self.y);
             let number = format!("{}.", n + 1);
             self.block(MARGIN + 10.0, y, 20.0, Face::Bold, size, &number);
-            self.y = self.block(MARGIN + 28.0, y, RIGHT - MARGIN - 28.0, Face::Regular, size, step);
+            self.y = self.block(MARGIN + 28.0, y, RIGHT - MARGIN - 38.0, Face::Regular, size, step);
         }
         self.y += self.size * 0.6;
     }
@@ -219,7 +219,7 @@ impl Pen {
         for note in notes {
             let (size, y) = (self.size, self.y);
             self.block(MARGIN + 10.0, y, 20.0, Face::Bold, size, "•");
-            self.y = self.block(MARGIN + 24.0, y, RIGHT - MARGIN - 24.0, Face::Regular, size, note);
+            self.y = self.block(MARGIN + 24.0, y, RIGHT - MARGIN - 34.0, Face::Regular, size, note);
             self.y += size * 0.2;
         }
     }

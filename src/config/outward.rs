@@ -2,7 +2,7 @@
 
 use crate::platform::age_file::Recipient;
 use chrono::{NaiveDate, NaiveTime};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -48,7 +48,8 @@ impl Messages {
     }
 }
 
-fn hidden<S: Serializer>(_: &Option<SecretString>, s: S) -> Result<S::Ok, S::Error> {
+/// Secrets are never written out.
+fn hidden<T, S: Serializer>(_: &T, s: S) -> Result<S::Ok, S::Error> {
     s.serialize_str("…")
 }
 
@@ -95,7 +96,6 @@ impl Copies {
     /// Where an area's copy of a day is put.
     #[must_use]
     pub fn address(&self, area: &str, date: NaiveDate) -> Option<SecretString> {
-        use secrecy::ExposeSecret;
         // An area's id cannot add a folder or a query to the address.
         let area: String = form_urlencoded::byte_serialize(area.as_bytes()).collect();
         let url = self.url.as_ref()?.expose_secret();
@@ -127,8 +127,7 @@ impl Copies {
 
     /// Complaints never repeat the address: it may hold a key.
     fn check_url(&self, areas: usize, wrong: &mut Vec<String>) {
-        use secrecy::ExposeSecret;
-        let Some(written) = self.url.as_ref().map(|u| u.expose_secret()) else { return };
+        let Some(written) = self.url.as_ref().map(SecretString::expose_secret) else { return };
         let filled = self.address("area", NaiveDate::MIN).unwrap_or_default();
         let filled = filled.expose_secret();
         if filled.contains(['{', '}']) {
@@ -162,7 +161,6 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret;
 
     const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
@@ -214,6 +212,13 @@ mod tests {
             assert!(s.contains(part), "{part}: {s}");
         }
         assert!(!s.to_lowercase().contains("hush"), "{s}");
+    }
+
+    #[test]
+    fn an_address_with_its_own_authority_is_never_written_out() {
+        let c = copies(Some("https://store.example/?key=hush"), &[KEY]);
+        let written = serde_json::to_string(&c).unwrap() + &format!("{c:?}");
+        assert!(!written.contains("hush") && written.contains(KEY), "{written}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn card(agencies: usize) -> Card {
     Card {
         area: "Northshire".into(),
         call_back: "01632 960100".into(),
-        printed: "2026-07-09T22:30:00Z".parse().unwrap(),
+        printed: "2026-07-09T23:30:00Z".parse().unwrap(),
         version: "0.1.0".into(),
         lines: (0..agencies).map(line).collect(),
         notes: vec![
@@ -81,6 +81,7 @@ fn read_pdf(bytes: &[u8]) -> (String, String) {
 fn the_emergency_card_is_one_page_with_every_number_to_copy_out() {
     let made = pdf(&card(7)).unwrap();
     assert_eq!(made, pdf(&card(7)).unwrap(), "the same card is the same file");
+    // To look at it: CDR_TEST_CARD=card.pdf cargo nextest run emergency_card
     if let Ok(keep) = std::env::var("CDR_TEST_CARD") {
         std::fs::write(keep, &made).unwrap();
     }
@@ -98,9 +99,9 @@ fn the_emergency_card_is_one_page_with_every_number_to_copy_out() {
         "01632 960100",
         "Northshire Children\u{2019}s Social Care",
         "Write the time you rang and the name you spoke to",
-        // Summer time: printed on the 9th in UTC and in England.
-        "Printed 9 July 2026, 23:30, version 0.1.0",
-        "This card is out of date after 9 August 2026",
+        // Half past midnight in England's summer is still the day before in UTC.
+        "Printed 10 July 2026, 00:30, version 0.1.0",
+        "This card is out of date after 10 August 2026",
         "Ty Bach ward",
     ] {
         assert!(flat.contains(part), "{part}: {flat}");
