@@ -75,8 +75,7 @@ CREATE TABLE point (
     unusable     text,
     code_digest  bytea,
     code_until   timestamptz,
-    code_tries   bigint NOT NULL DEFAULT 0,
-    tested_at    timestamptz
+    code_tries   bigint NOT NULL DEFAULT 0
 );
 CREATE INDEX point_area ON point (area);
 CREATE INDEX point_address ON point (address);

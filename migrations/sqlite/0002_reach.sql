@@ -75,8 +75,7 @@ CREATE TABLE point (
     unusable     TEXT,
     code_digest  BLOB,
     code_until   TEXT,
-    code_tries   INTEGER NOT NULL DEFAULT 0,
-    tested_at    TEXT
+    code_tries   INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX point_area ON point (area);
 CREATE INDEX point_address ON point (address);

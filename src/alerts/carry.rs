@@ -141,7 +141,11 @@ impl Channels {
             if let Outcome::Retry { code, why, .. } | Outcome::Refused { code, why } =
                 handed.outcome
             {
-                tracing::warn!(provider = p.word(), reason = why, "a provider did not carry a message");
+                tracing::warn!(
+                    provider = p.word(),
+                    reason = why,
+                    "a provider did not carry a message"
+                );
                 passed_over.push((p.word(), why, code));
             }
             last = Some(carried(Vec::new()));

@@ -5,20 +5,26 @@ mod server;
 
 pub use lock::{InUse, ServeLock};
 
+use crate::alerts::gateway::Gateway;
+use crate::alerts::govuk::Govuk;
 use crate::alerts::link::Links;
-use crate::alerts::{Channels, Hooks, MailError, Mailer};
+use crate::alerts::provider::ProviderError;
+use crate::alerts::twilio::Twilio;
+use crate::alerts::words::{self, CheckWith, Said, Words};
+use crate::alerts::{Channels, Health, Hooks, MailError, Mailer, Orders, segments};
 use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
 use crate::config::Config;
-use crate::config::area::Directory;
+use crate::config::area::{Book, Directory};
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
+use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::{DemoBox, Web};
-use crate::work::{Dispatcher, Handle, Settings, upkeep};
+use crate::work::{Dispatcher, Handle, Limits as PaceLimits, Settings, upkeep};
 use chrono::Duration;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -35,6 +41,10 @@ pub enum StartError {
     Crypt(#[from] CryptError),
     #[error(transparent)]
     Mail(#[from] MailError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error("{}", .0.join("\n"))]
+    Words(Vec<String>),
     #[error("webhooks: {0}")]
     Hooks(#[from] reqwest::Error),
     #[error("a page template is broken: {0}")]
@@ -87,13 +97,16 @@ async fn build(
         metrics.clone(),
     )
     .await?;
+    let book = Book::new(Directory::clone(&directory));
     let service = Service {
         store: store.clone(),
-        directory,
+        book,
         clock: clock.clone(),
         metrics: metrics.clone(),
         hands,
+        news: News::default(),
     };
+    service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
 }
 
@@ -127,7 +140,8 @@ pub async fn start(
     let lease = Duration::seconds(config.dispatch.lease_seconds);
     let (handle, inbox) = Handle::new(lease);
     let hands: Hands = Some(handle.clone());
-    let parts = build(config, directory.clone(), clock.clone(), hands).await?;
+    let words = words_for(config, &directory)?;
+    let parts = build(config, directory, clock.clone(), hands).await?;
     let store = parts.store.clone();
     let held = store.sending_is_held().await?;
     if held {
@@ -140,7 +154,9 @@ pub async fn start(
             tracing::info!(messages = n, "messages of the last run are due again");
         }
     }
-    let links = Links::new(store.service_key(ServiceKey::Links).clone(), &config.server.public_url);
+    let links = Links::new(store.service_key(ServiceKey::Links).clone(), &config.server.public_url)
+        .lasting(config.messages.link_hours);
+    let channels = Arc::new(channels(config, parts.service.book.clone(), links.clone(), words)?);
     let (stop_server, server_stopped) = watch::channel(false);
     let (stop_dispatch, dispatch_stopped) = watch::channel(false);
     let (stop_upkeep, upkeep_stopped) = watch::channel(false);
@@ -148,7 +164,12 @@ pub async fn start(
     if !held {
         let dispatcher = Dispatcher {
             store: store.clone(),
-            channels: Arc::new(channels(config, directory, links.clone())?),
+            channels: channels.clone(),
+            limits: PaceLimits {
+                identical: config.dispatch.identical_texts_an_hour,
+                any: config.dispatch.texts_an_hour,
+            },
+            news: parts.service.news.clone(),
             clock: clock.clone(),
             metrics: parts.metrics.clone(),
             settings: settings(config, lease),
@@ -197,11 +218,39 @@ pub async fn start(
     })
 }
 
+/// The texts of messages, checked against everybody who may be written to.
+///
+/// # Errors
+/// Everything that is wrong with them, in words.
+pub fn words_for(config: &Config, directory: &Directory) -> Result<Words, StartError> {
+    let own = config.messages.text().map_err(|e| StartError::Words(vec![e]))?;
+    let words = Words::load(words::DEFAULTS, own.as_deref()).map_err(StartError::Words)?;
+    let said: Vec<Said<'_>> = directory
+        .areas()
+        .flat_map(|a| {
+            a.agencies.iter().map(move |g| Said {
+                area: &a.name,
+                agency: &g.name,
+                call_back: &a.call_back,
+            })
+        })
+        .collect();
+    let wrong = words.check(&CheckWith {
+        said: &said,
+        public_url: &config.server.public_url,
+        max_sms_segments: config.messages.max_sms_segments,
+        segments: |t| segments::size(t).segments,
+    });
+    if wrong.is_empty() { Ok(words) } else { Err(StartError::Words(wrong)) }
+}
+
 fn channels(
     config: &Config,
-    directory: Arc<Directory>,
+    book: Arc<Book>,
     links: Links,
+    words: Words,
 ) -> Result<Channels, StartError> {
+    let each = StdDuration::from_secs(config.channels.timeout_seconds);
     let reach = Reach {
         allow_private: config.webhooks.allow_private_targets,
         extra_ports: config.webhooks.extra_ports.iter().copied().collect(),
@@ -209,13 +258,23 @@ fn channels(
     let timeout = StdDuration::from_secs(config.webhooks.timeout_seconds);
     Ok(Channels {
         mail: Mailer::new(&config.mail)?,
-        hooks: Hooks::new(reach, timeout, directory)?,
+        hooks: Hooks::new(reach, timeout, book)?,
+        govuk: Govuk::new(&config.govuk_notify, each)?,
+        gateway: Gateway::new(&config.gateway, each)?,
+        twilio: Twilio::new(&config.twilio, each)?,
+        orders: Orders {
+            email: config.channels.email.clone(),
+            sms: config.channels.sms.clone(),
+            voice: config.channels.voice.clone(),
+        },
         links,
+        words,
+        health: Health::default(),
     })
 }
 
 fn settings(config: &Config, lease: Duration) -> Settings {
-    let slowest = config.webhooks.timeout_seconds.max(config.mail.timeout_seconds);
+    let slowest = config.slowest_send();
     Settings {
         in_flight: config.dispatch.in_flight,
         in_flight_per_target: config.dispatch.in_flight_per_target,

@@ -184,10 +184,9 @@ fn role_may(role: Role, action: Action) -> bool {
                 | A::Acknowledge
                 | A::ReadDirectory
         ),
-        Role::Agency => matches!(
-            action,
-            A::Notify | A::Assess | A::ReadCase | A::Acknowledge | A::EnterPlan
-        ),
+        Role::Agency => {
+            matches!(action, A::Notify | A::Assess | A::ReadCase | A::Acknowledge | A::EnterPlan)
+        }
         Role::Auditor => matches!(
             action,
             A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics | A::ReadDirectory

@@ -127,7 +127,7 @@ fn directory(url: &str) -> Result<Directory, Failure> {
     let mut area = area::parse("Northshire", include_str!("../../config/area.example.toml"))?;
     for agency in &mut area.agencies {
         for c in &mut agency.contacts {
-            if c.channel == crate::domain::alert::Channel::Webhook {
+            if c.kind == crate::domain::directory::PointKind::Webhook {
                 c.address = format!("{url}/demo/hooks/{}", agency.id);
             }
         }

@@ -13,7 +13,7 @@ use crate::domain::event::{Means, Person, Route};
 use crate::domain::id::{AlertId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::platform::clock::ManualClock;
-use crate::service::{Acknowledgement, Hand, Lease, Service, Wish};
+use crate::service::{Acknowledgement, Hand, Lease, Reply, Service, Wish};
 use crate::store::Job;
 use crate::store::changes::{AttemptRow, ChangeSet, DeliveryResult};
 use chrono::{DateTime, Days, Duration, Utc};
@@ -112,6 +112,7 @@ async fn one(
                 },
                 note: String::new(),
                 means: if i % 4 == 0 { Means::Telephone } else { Means::Themselves },
+                reply: Reply::CanAttend,
             };
             mine.acknowledge(&caller, id, ack).await?;
         }
@@ -147,6 +148,9 @@ fn accepted(jobs: &[Job], at: DateTime<Utc>) -> ChangeSet {
             next_at: at,
             attempts: 1,
             outcome: "accepted".to_owned(),
+            provider: None,
+            provider_id: None,
+            ask_at: None,
         });
         set.alert_changes.push(crate::store::changes::AlertChange {
             id: j.alert_id,

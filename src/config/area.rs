@@ -194,7 +194,8 @@ impl Directory {
             extra_ports: config.webhooks.extra_ports.iter().copied().collect(),
         };
         for area in self.areas() {
-            for (agency, c) in area.agencies.iter().flat_map(|a| a.points().map(move |(c, _)| (a, c)))
+            for (agency, c) in
+                area.agencies.iter().flat_map(|a| a.points().map(move |(c, _)| (a, c)))
             {
                 let lane = area.point_name(&agency.id, &c.id);
                 match c.kind {

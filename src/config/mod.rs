@@ -3,8 +3,8 @@
 //! refused: a misspelt setting must not be a silent default.
 
 pub mod area;
-mod providers;
 mod outward;
+mod providers;
 mod sections;
 
 pub use outward::{Copies, Messages};
@@ -98,6 +98,16 @@ pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
 }
 
 impl Config {
+    /// Seconds that one send may take at most: a channel's providers one after the other, and a
+    /// question to the first.
+    #[must_use]
+    pub fn slowest_send(&self) -> u64 {
+        let c = &self.channels;
+        let most = c.email.len().max(c.sms.len()).max(c.voice.len()) as u64;
+        let providers = c.timeout_seconds * (most + 1);
+        self.webhooks.timeout_seconds.max(self.mail.timeout_seconds).max(providers)
+    }
+
     /// Checks everything that can be checked without starting, and reads the areas' directories.
     ///
     /// # Errors
@@ -108,11 +118,7 @@ impl Config {
         self.database.check(&mut wrong);
         self.crypt.check(&mut wrong);
         self.check_providers(&mut wrong);
-        let slowest = self
-            .webhooks
-            .timeout_seconds
-            .max(self.mail.timeout_seconds)
-            .max(self.channels.timeout_seconds);
+        let slowest = self.slowest_send();
         self.dispatch.check(slowest, &mut wrong);
         self.messages.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);

@@ -2,6 +2,7 @@
 
 use super::area::decode_secret;
 use super::sections::hidden;
+use crate::domain::directory::Hidden;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -143,7 +144,7 @@ impl Gateway {
     pub fn keys(&self) -> Option<Vec<Vec<u8>>> {
         let words = self.secrets.expose_secret().split_whitespace();
         let keys: Option<Vec<Vec<u8>>> =
-            words.map(|w| decode_secret(&SecretString::from(w))).collect();
+            words.map(|w| decode_secret(&Hidden(w.to_owned()))).collect();
         keys.filter(|all| !all.is_empty() && all.iter().all(|k| (24..=64).contains(&k.len())))
     }
 

@@ -163,6 +163,10 @@ pub struct Dispatch {
     pub in_flight_per_target: usize,
     /// How long a worker owns a message before another may take it.
     pub lease_seconds: i64,
+    /// Networks block who sends one number the same text more than 20 times an hour.
+    pub identical_texts_an_hour: i64,
+    /// And whoever sends it more than 100 texts an hour, whatever they say.
+    pub texts_an_hour: i64,
     /// How long a message is tried. RFC 5321 asks mail for four to five days.
     pub give_up_hours: i64,
 }

@@ -89,7 +89,10 @@ impl AlertKind {
     /// Goes before everything that is not.
     #[must_use]
     pub fn is_urgent(self) -> bool {
-        !matches!(self, Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Tonight | Self::Test)
+        !matches!(
+            self,
+            Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Tonight | Self::Test
+        )
     }
 
     /// Whether a person may be asked to acknowledge it: the duty to respond, and word of a death.

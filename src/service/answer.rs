@@ -1,11 +1,11 @@
 //! Answers of partners: "we have this", "we cannot, ask them", however they come.
 
+use super::Service;
 use super::change::Decided;
 use super::error::{ServiceError, invalid};
-use super::Service;
 use crate::alerts::phone;
 use crate::auth::policy::{Action, Caller, Object, Who};
-use crate::domain::alert::{AlertState, Channel, ContactPoint};
+use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::{self, Answer, CaseState, Context};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, CaseId};
@@ -116,7 +116,9 @@ impl Service {
                     case::acknowledge(state, alert, answer.clone())
                 };
                 let none = BTreeSet::new();
-                self.decide(caller, case, None, &none, decide, |_| Value::Null).await.map(|(d, _)| d)
+                self.decide(caller, case, None, &none, decide, |_| Value::Null)
+                    .await
+                    .map(|(d, _)| d)
             }
             Reply::Cannot(on) => {
                 let points = points_of(&on)?;
@@ -137,10 +139,7 @@ impl Service {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_alerts_at(
-        &self,
-        number: &str,
-    ) -> Result<Vec<AlertId>, ServiceError> {
+    pub async fn open_alerts_at(&self, number: &str) -> Result<Vec<AlertId>, ServiceError> {
         Ok(self.store.open_alerts_at(number).await?.into_iter().map(AlertId).collect())
     }
 }
@@ -167,11 +166,7 @@ fn points_of(on: &HandOn) -> Result<Vec<(Channel, String)>, ServiceError> {
     }
 }
 
-fn own_lanes(
-    state: &CaseState,
-    alert: AlertId,
-    points: &[(Channel, String)],
-) -> Vec<ContactPoint> {
+fn own_lanes(state: &CaseState, alert: AlertId, points: &[(Channel, String)]) -> Vec<ContactPoint> {
     let agency = state.alerts.get(&alert).map_or("", |a| a.agency.as_str());
     let point = |(channel, address): &(Channel, String)| ContactPoint {
         id: format!("{}/{agency}/handed-on/{}", state.area, channel.word()),
@@ -188,9 +183,10 @@ fn holder(state: &CaseState, alert: AlertId, number: &str) -> String {
         phone::normalise(&p.address).is_ok_and(|n| Ok(n) == phone::normalise(number))
     };
     let known = state.alerts.get(&alert).and_then(|a| a.tried.iter().find(same));
-    known.map(|p| p.who.clone()).filter(|w| !w.is_empty()).unwrap_or_else(|| {
-        "whoever holds the number that was rung".to_owned()
-    })
+    known
+        .map(|p| p.who.clone())
+        .filter(|w| !w.is_empty())
+        .unwrap_or_else(|| "whoever holds the number that was rung".to_owned())
 }
 
 fn may_elsewhere(caller: &Caller) -> bool {
@@ -201,10 +197,4 @@ fn may_elsewhere(caller: &Caller) -> bool {
 
 fn name_missing() -> ServiceError {
     invalid("name", "required", "enter your name, so that it is known who has this")
-}
-
-/// States in which somebody has at least looked.
-#[must_use]
-pub(super) fn was_opened(state: &str) -> bool {
-    AlertState::parse(state).is_some_and(|s| s.rank() >= AlertState::Opened.rank())
 }

@@ -35,7 +35,10 @@ pub enum Wish {
         person: Person,
         entry: String,
     },
-    Milestone { record: Record, note: String },
+    Milestone {
+        record: Record,
+        note: String,
+    },
 }
 
 #[derive(Clone, Debug)]

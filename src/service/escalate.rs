@@ -27,12 +27,10 @@ impl Service {
         let hurried: BTreeSet<AlertId> =
             self.store.hurried(case).await?.into_iter().map(AlertId).collect();
         let now = self.now();
-        let decide =
-            |s: &CaseState, _: &mut Context<'_>| Ok(case::escalate(s, now, &hurried));
+        let decide = |s: &CaseState, _: &mut Context<'_>| Ok(case::escalate(s, now, &hurried));
         let none = BTreeSet::new();
-        let (done, _) = self
-            .decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null)
-            .await?;
+        let (done, _) =
+            self.decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null).await?;
         if done.unchanged {
             // The table said that something was due and the journal says not: it is the journal
             // that counts.
@@ -50,9 +48,8 @@ impl Service {
         let now = self.now();
         let decide = |s: &CaseState, _: &mut Context<'_>| Ok(case::mend(s, now));
         let none = BTreeSet::new();
-        let (done, _) = self
-            .decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null)
-            .await?;
+        let (done, _) =
+            self.decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null).await?;
         self.store.align(&done.state).await?;
         Ok(!done.unchanged)
     }

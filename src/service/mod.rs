@@ -2,8 +2,9 @@
 //! the only code that turns a wish into committed events. Pages, API and commands call the same
 //! functions.
 
-mod change;
 mod answer;
+mod change;
+mod directory;
 mod error;
 mod escalate;
 mod export;
@@ -11,16 +12,19 @@ mod notify;
 mod outbox;
 mod panels;
 mod read;
+mod receipts;
 
 pub use answer::{Acknowledgement, HandOn, Reply};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
-pub use escalate::Escalated;
+pub use directory::{AreaVersion, GAP_DAYS};
 pub use error::{ServiceError, invalid};
+pub use escalate::Escalated;
 pub use export::{Export, ExportError, Format, Piece};
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};
 pub use read::{AlertDetail, CaseDetail, CaseQuery, TimelineItem};
+pub use receipts::Taken;
 
 use crate::auth::policy::{Action, Caller, Object, may};
 use crate::config::area::{Book, Directory};

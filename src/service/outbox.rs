@@ -119,7 +119,8 @@ impl Mailbag<'_> {
             Event::AlertsPlanned { alerts } => {
                 for planned in alerts {
                     if let Some((a, notice)) = about(&planned.id) {
-                        let place = Place { alert: planned.id.0, notice: &notice, step: 0, kind: None };
+                        let place =
+                            Place { alert: planned.id.0, notice: &notice, step: 0, kind: None };
                         self.add(&place, &a.contacts);
                     }
                 }

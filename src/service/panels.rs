@@ -14,8 +14,8 @@ use crate::store::CommitError;
 use crate::store::changes::{AnswerRow, ChangeSet, PanelRow};
 use chrono::NaiveDate;
 use serde::Serialize;
-use std::collections::BTreeSet;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A panel's list as members see it.
 #[derive(Clone, Debug)]

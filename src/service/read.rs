@@ -4,9 +4,11 @@
 use super::Service;
 use super::error::ServiceError;
 use crate::auth::policy::{Action, Caller, Object};
+use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::CaseState;
 use crate::domain::deadline::{self, Clock};
-use crate::domain::event::{Event, Means, Recorded};
+use crate::domain::escalation::Why;
+use crate::domain::event::{Event, Means, Recorded, Step};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{CaseId, Reference};
 use crate::store::{AlertView, CaseFilter, Listed, Page};
@@ -120,7 +122,7 @@ impl Service {
         let id = self.find(caller, reference, Action::ReadCase).await?;
         self.store.audit(self.now(), &caller.actor(), "read_case", Some(id)).await?;
         let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
-        let lengths = self.directory.area(&state.area).map(|a| a.deadlines).unwrap_or_default();
+        let lengths = self.directory().area(&state.area).map(|a| a.deadlines).unwrap_or_default();
         let clocks = deadline::clocks(&state, &lengths, self.now());
         let alerts = self.alert_details(&state, self.store.alerts(id).await?);
         Ok(CaseDetail { state, clocks, alerts })
@@ -147,7 +149,7 @@ impl Service {
                 .alerts
                 .get(&crate::domain::id::AlertId(r.id))
                 .and_then(|a| a.acknowledged.as_ref());
-            let ring = self.directory.agency(&state.area, &r.agency).map(|a| a.ring.clone());
+            let ring = self.directory().agency(&state.area, &r.agency).map(|a| a.ring.clone());
             AlertDetail {
                 id: r.id,
                 ring: ring.unwrap_or_default(),
@@ -201,11 +203,22 @@ impl Service {
         }
         for t in self.store.attempts(id).await? {
             let agency = names.get(&t.alert_id).map_or("An agency", String::as_str);
-            let by = if t.channel == "email" { "e-mail" } else { "webhook" };
+            let by = match t.channel.as_str() {
+                "email" => "e-mail",
+                "sms" => "text",
+                "voice" => "call",
+                _ => "webhook",
+            };
             let code = t.code.map(|c| format!(" ({c})")).unwrap_or_default();
             let text = match t.outcome.as_str() {
                 "accepted" => format!("{agency}: {by} accepted by the receiving system{code}."),
                 "opened" => format!("{agency}: the link in the message was opened."),
+                "delivered" => format!(
+                    "{agency}: {by} delivered, says the carrier; not yet seen by anybody we know of."
+                ),
+                why if t.n == 0 => {
+                    format!("{agency}: {by}: the carrier says: {}.", why.replace('_', " "))
+                }
                 why => format!("{agency}: {by} attempt {} did not go through: {why}{code}.", t.n),
             };
             items.push(TimelineItem {
@@ -263,11 +276,57 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             decided_by.name,
             people(consulted)
         ),
+        Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => format!(
+            "Notification withdrawn by {}. Reason: {reason} {} recalled, {} of them opened before.",
+            decided_by.name,
+            recalled.len(),
+            opened.len()
+        ),
+        Event::AlertStepped { alert, step, why, points, .. } => {
+            let agency = names.get(&alert.0).map_or("An agency", String::as_str);
+            let to = points_said(points);
+            let because = match why {
+                Why::Due => "Nobody had acknowledged",
+                Why::NothingSent => "Nothing of the step before could be sent",
+                Why::CannotAttend => "They could not attend",
+                Why::NotActedOn => "Acknowledged, but nothing in the response plan",
+            };
+            match step {
+                Step::Rung => format!("{agency}: {because}; tried {to}."),
+                Step::ComeBack => format!("{agency}: {because}; asked again: {to}."),
+                Step::Ring { human, number, .. } => format!(
+                    "{agency}: {because}; {human} ({number}) told to ring them; tried again {to}."
+                ),
+            }
+        }
+        Event::AlertHandedOn { alert, person, means, to, note, points, .. } => {
+            let agency = names.get(&alert.0).map_or("An agency", String::as_str);
+            let to = match (to.is_empty(), points.is_empty()) {
+                (true, true) => "nobody named".to_owned(),
+                (false, true) => format!("named {to}"),
+                (true, false) => format!("tried {}", points_said(points)),
+                (false, false) => format!("named {to}, tried {}", points_said(points)),
+            };
+            let note = if note.is_empty() { String::new() } else { format!(" Note: {note}") };
+            format!("{agency}: {} cannot attend ({}); {to}.{note}", person.name, means.label())
+        }
+        Event::ObligationMended { alert, .. } => {
+            let agency = names.get(&alert.0).map_or("An agency", String::as_str);
+            format!("{agency}: the watcher put the next step right.")
+        }
+        Event::JarPlanEntered { agency, person, entry } => {
+            format!(
+                "Response plan, {}: {entry} (entered by {})",
+                agency.replace('_', " "),
+                person.name
+            )
+        }
         Event::AlertAcknowledged { alert, person, means, note, .. } => {
             let agency = names.get(&alert.0).map_or("An agency", String::as_str);
             let how = match means {
-                Means::Themselves => "Acknowledged",
-                Means::Telephone => "Spoken to by telephone",
+                Means::Telephone => "Spoken to by telephone".to_owned(),
+                Means::Themselves => "Acknowledged".to_owned(),
+                other => format!("Acknowledged {}", other.label()),
             };
             let note = if note.is_empty() { String::new() } else { format!(" Note: {note}") };
             format!("{agency}: {how} by {}.{note}", person.name)
@@ -283,6 +342,24 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
     }
+}
+
+/// Who was tried and how, without a number or address.
+fn points_said(points: &[ContactPoint]) -> String {
+    let mut said: Vec<String> = Vec::new();
+    for p in points {
+        let by = match p.channel {
+            Channel::Email => "e-mail",
+            Channel::Webhook => "their system",
+            Channel::Sms => "text",
+            Channel::Voice => "call",
+        };
+        let one = if p.who.is_empty() { by.to_owned() } else { format!("{} ({by})", p.who) };
+        if !said.contains(&one) {
+            said.push(one);
+        }
+    }
+    if said.is_empty() { "nobody (no contact point)".to_owned() } else { said.join(", ") }
 }
 
 fn people(list: &[crate::domain::event::Person]) -> String {

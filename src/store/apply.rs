@@ -174,10 +174,12 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         |q, r| q.bind(r.id).bind(r.state).bind(r.rank)
     );
     for p in sets.iter().flat_map(|s| &s.progress) {
-        const SQL: &str = "UPDATE alert SET phase = $2, step_at = $3, steps = $4, hurry = FALSE WHERE id = $1";
+        const SQL: &str =
+            "UPDATE alert SET phase = $2, step_at = $3, steps = $4, hurry = FALSE WHERE id = $1";
         on!(conn conn, |c| sqlx::query(SQL).bind(p.id).bind(p.phase).bind(p.step_at).bind(p.steps).execute(c).await?.rows_affected());
         if p.reopened {
-            const OPENED: &str = "UPDATE alert SET state = 'opened', rank = 5 WHERE id = $1 AND rank <> 7";
+            const OPENED: &str =
+                "UPDATE alert SET state = 'opened', rank = 5 WHERE id = $1 AND rank <> 7";
             on!(conn conn, |c| sqlx::query(OPENED).bind(p.id).execute(c).await?.rows_affected());
         }
     }

@@ -17,14 +17,17 @@ pub enum ServiceKey {
     References,
     /// Digests of idempotency keys and bodies.
     Idempotency,
+    /// Versions of directories.
+    Directory,
 }
 
 impl ServiceKey {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::Lookups, "lookups"),
         (Self::Links, "links"),
         (Self::References, "references"),
         (Self::Idempotency, "idempotency"),
+        (Self::Directory, "directory"),
     ];
 }
 

@@ -187,9 +187,9 @@ impl Store {
         const WAITING: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due') + (SELECT COUNT(*) FROM delivery WHERE state = 'leased')";
         const DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
         // The very predicate of the partial index.
-        const OPEN: &str = "SELECT COUNT(*) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
-        const OLDEST: &str =
-            "SELECT MIN(planned_at) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
+        const OPEN: &str =
+            "SELECT COUNT(*) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
+        const OLDEST: &str = "SELECT MIN(planned_at) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
         Ok(on!(pool self.pool(), |p| OutboxFigures {
             waiting: sqlx::query_scalar(WAITING).fetch_one(p).await?,
             dead: sqlx::query_scalar(DEAD).fetch_one(p).await?,

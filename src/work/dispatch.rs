@@ -3,14 +3,15 @@
 //! safety net, so that the rare path is the usual one.
 
 use super::lanes::{Held, Lanes};
-use crate::alerts::{Channels, Message};
-use crate::domain::alert::{AlertState, Channel};
+use crate::alerts::{Carried, Channels, Message, ask_after};
+use crate::domain::alert::{AlertKind, AlertState, Channel};
 use crate::domain::delivery::{Outcome, wait};
 use crate::platform::clock::SharedClock;
 use crate::platform::failpoint::{Point, reach};
 use crate::platform::metrics::{Metrics, Sent};
+use crate::platform::news::News;
 use crate::service::{Hand, Lease};
-use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, DeliveryResult};
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, DeliveryResult, PointChange};
 use crate::store::{Job, Store};
 use chrono::{DateTime, Duration, Utc};
 use futures_util::FutureExt;
@@ -41,6 +42,16 @@ pub struct Dispatcher {
     pub clock: SharedClock,
     pub metrics: Arc<Metrics>,
     pub settings: Settings,
+    pub limits: Limits,
+    /// Rung when an attempt was recorded.
+    pub news: News,
+}
+
+/// Texts to one number within an hour: networks block whoever sends more.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub identical: i64,
+    pub any: i64,
 }
 
 /// The service's way to the dispatcher.
@@ -91,7 +102,7 @@ impl Hand for Handle {
 }
 
 enum Event {
-    Sent { lane: String, went: bool },
+    Sent { lane: String, channel: String, went: bool },
     Claimed { lane: String, asked: usize, jobs: Vec<Held> },
     Due(Vec<String>),
 }
@@ -101,13 +112,15 @@ enum Event {
 struct Off {
     events: mpsc::UnboundedSender<Event>,
     lane: String,
+    channel: String,
     went: bool,
 }
 
 impl Drop for Off {
     fn drop(&mut self) {
         let lane = std::mem::take(&mut self.lane);
-        let _ = self.events.send(Event::Sent { lane, went: self.went });
+        let channel = std::mem::take(&mut self.channel);
+        let _ = self.events.send(Event::Sent { lane, channel, went: self.went });
     }
 }
 
@@ -138,7 +151,7 @@ impl Dispatcher {
                     lanes.push(batch);
                 }
                 Some(event) = happened.recv() => match event {
-                    Event::Sent { lane, went } => lanes.done(&lane, went),
+                    Event::Sent { lane, channel, went } => lanes.done(&lane, &channel, went),
                     Event::Claimed { lane, asked, jobs } => lanes.claimed(&lane, asked, jobs),
                     Event::Due(due) => {
                         looking = false;
@@ -213,7 +226,8 @@ impl Dispatcher {
     fn start(self: &Arc<Self>, job: Job, until: Instant, events: &mpsc::UnboundedSender<Event>) {
         let (me, events) = (self.clone(), events.clone());
         tokio::spawn(async move {
-            let mut off = Off { events, lane: job.lane.clone(), went: false };
+            let channel = job.channel.clone();
+            let mut off = Off { events, lane: job.lane.clone(), channel, went: false };
             off.went = me.send(job, until).await;
         });
     }
@@ -237,25 +251,38 @@ impl Dispatcher {
         // And no channel may take longer than it was given: a mail server that says nothing at all
         // must not hold a slot for ever.
         let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind();
-        let outcome = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await
+        let plain = |outcome| Carried {
+            outcome,
+            provider: None,
+            provider_id: None,
+            passed_over: Vec::new(),
+        };
+        let carried = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await
         {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(carried)) => carried,
             Ok(Err(_)) => {
-                Outcome::Refused { code: None, why: "this message cannot be sent as it is" }
+                plain(Outcome::Refused { code: None, why: "this message cannot be sent as it is" })
             }
-            Err(_) => Outcome::Retry { code: None, why: "no answer in time", after: None },
+            Err(_) => plain(Outcome::Retry { code: None, why: "no answer in time", after: None }),
         };
         reach(Point::AfterSend);
         let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let went = matches!(outcome, Outcome::Accepted { .. });
-        let set = self.recorded(&job, &outcome, now, took);
+        let went = matches!(carried.outcome, Outcome::Accepted { .. });
+        let set = self.recorded(&job, &carried, now, took);
         reach(Point::BeforeRecord);
         self.record(set, until).await;
+        self.news.tell();
         went
     }
 
-    async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Outcome {
-        let broken = Outcome::Refused { code: None, why: "this message cannot be read" };
+    async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Carried {
+        let plain = |outcome| Carried {
+            outcome,
+            provider: None,
+            provider_id: None,
+            passed_over: Vec::new(),
+        };
+        let broken = plain(Outcome::Refused { code: None, why: "this message cannot be read" });
         let (Some(channel), Ok(notice)) =
             (Channel::parse(&job.channel), serde_json::from_str(&job.notice))
         else {
@@ -268,12 +295,53 @@ impl Dispatcher {
             channel,
             address: job.address.clone(),
             notice,
+            kind: job.kind.as_deref().and_then(AlertKind::parse),
+            step: u32::try_from(job.step).unwrap_or(0),
+            attempts: u32::try_from(job.attempts).unwrap_or(0),
         };
+        if let Some(held_back) = self.held_back(&message, now).await {
+            return plain(held_back);
+        }
         self.channels.send(&message, now).await
     }
 
+    /// Slows down before a network would block the number. The ladder does not wait for it: it
+    /// goes on to the next channel or person.
+    async fn held_back(&self, m: &Message, now: DateTime<Utc>) -> Option<Outcome> {
+        if !matches!(m.channel, Channel::Sms | Channel::Voice) {
+            return None;
+        }
+        let words = self.channels.words_of(m);
+        let taken = self
+            .store
+            .take_pace(
+                m.channel.word(),
+                &m.address,
+                &words,
+                m.id,
+                now,
+                self.limits.identical,
+                self.limits.any,
+            )
+            .await;
+        match taken {
+            Ok(true) => None,
+            Ok(false) => Some(Outcome::Retry {
+                code: None,
+                why: "held back: too many messages to this number within an hour",
+                after: Some(Duration::minutes(10)),
+            }),
+            // Not to be counted is no reason not to be told.
+            Err(e) => {
+                tracing::warn!(error = %e, "messages to a number cannot be counted");
+                None
+            }
+        }
+    }
+
     /// The rows that an attempt leaves behind.
-    fn recorded(&self, job: &Job, outcome: &Outcome, at: DateTime<Utc>, took_ms: i64) -> ChangeSet {
+    fn recorded(&self, job: &Job, carried: &Carried, at: DateTime<Utc>, took_ms: i64) -> ChangeSet {
+        let outcome = &carried.outcome;
         let n = job.attempts + 1;
         let tried_for = at - job.created_at;
         let jitter =
@@ -295,17 +363,39 @@ impl Dispatcher {
         } else if state == "due" {
             tracing::warn!(delivery = %job.id, lane = job.lane, attempt = n, reason = word, "a message did not go through; it will be tried again");
         }
+        let row = |outcome: String, code: Option<u16>, took_ms, state: AlertState| AttemptRow {
+            delivery_id: job.id,
+            alert_id: job.alert_id,
+            n,
+            at,
+            outcome,
+            code: code.map(i64::from),
+            took_ms,
+            state: state.word().to_owned(),
+        };
+        // Providers that were passed over are part of the proof.
+        let mut attempts: Vec<AttemptRow> = carried
+            .passed_over
+            .iter()
+            .map(|(p, why, code)| row(format!("{p}: {why}"), *code, 0, AlertState::Sending))
+            .collect();
+        attempts.push(row(word.to_owned(), code, took_ms, alert));
+        let area = job.lane.split('/').next().unwrap_or_default().to_owned();
+        let point = self.store.point_change(&job.lane, &area, &job.address);
+        // A mail server's or a system's yes is all that will ever be heard of an e-mail or a
+        // webhook; a text's fate is told later.
+        let heard = matches!(job.channel.as_str(), "email" | "webhook");
+        let points = match state {
+            "done" if heard => vec![PointChange { worked_at: Some(at), ..point }],
+            "dead" if matches!(outcome, Outcome::Refused { .. }) => {
+                vec![PointChange { failed_at: Some(at), unusable: bounced(outcome), ..point }]
+            }
+            _ => Vec::new(),
+        };
         ChangeSet {
-            attempts: vec![AttemptRow {
-                delivery_id: job.id,
-                alert_id: job.alert_id,
-                n,
-                at,
-                outcome: word.to_owned(),
-                code: code.map(i64::from),
-                took_ms,
-                state: alert.word().to_owned(),
-            }],
+            attempts,
+            points,
+            maybe_hurry: if state == "done" { Vec::new() } else { vec![job.alert_id] },
             results: vec![DeliveryResult {
                 id: job.id,
                 lease_token: job.lease_token,
@@ -313,6 +403,13 @@ impl Dispatcher {
                 next_at,
                 attempts: n,
                 outcome: word.to_owned(),
+                provider: carried.provider,
+                provider_id: carried.provider_id.clone(),
+                ask_at: carried
+                    .provider_id
+                    .as_ref()
+                    .and_then(|_| ask_after(carried.provider, 0))
+                    .map(|d| at + d),
             }],
             alert_changes: vec![AlertChange {
                 id: job.alert_id,
@@ -347,5 +444,23 @@ impl Dispatcher {
                 Err(_) => tokio::time::sleep(StdDuration::from_millis(200)).await,
             }
         }
+    }
+}
+
+/// Why an address is no use any more, if a receiver's own words say so. Refusals that are about the
+/// message or about our settings leave the address as it is.
+fn bounced(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        // RFC 5321: no such mailbox; RFC 9110: gone.
+        Outcome::Refused { code: Some(550 | 551 | 553), .. } => {
+            Some("the address bounces for good".to_owned())
+        }
+        Outcome::Refused { code: Some(410), .. } => {
+            Some("the receiving system says it is gone for good".to_owned())
+        }
+        Outcome::Refused { code: None, why } if why.contains("telephone number") => {
+            Some((*why).to_owned())
+        }
+        _ => None,
     }
 }

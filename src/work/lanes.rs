@@ -18,8 +18,20 @@ pub struct Lanes {
     /// Turn order, so that no lane with a full queue starves the others.
     order: VecDeque<String>,
     in_flight: usize,
+    /// Texts, calls and mail go through a few shared providers: one that hangs may not take every
+    /// place.
+    by_channel: HashMap<String, usize>,
     most: usize,
     most_per_lane: usize,
+}
+
+/// The share of all places that messages of one channel may take.
+fn share(channel: &str, most: usize) -> usize {
+    match channel {
+        "email" => most.div_ceil(2),
+        "sms" | "voice" => (most * 3).div_ceil(8),
+        _ => most,
+    }
 }
 
 struct Lane {
@@ -41,7 +53,14 @@ const LARGEST_CLAIM: usize = 512;
 impl Lanes {
     #[must_use]
     pub fn new(most: usize, most_per_lane: usize) -> Self {
-        Self { lanes: HashMap::new(), order: VecDeque::new(), in_flight: 0, most, most_per_lane }
+        Self {
+            lanes: HashMap::new(),
+            order: VecDeque::new(),
+            in_flight: 0,
+            by_channel: HashMap::new(),
+            most,
+            most_per_lane,
+        }
     }
 
     fn lane(&mut self, name: &str) -> &mut Lane {
@@ -92,6 +111,12 @@ impl Lanes {
             let name = self.order.pop_front()?;
             self.order.push_back(name.clone());
             let most = self.most_per_lane;
+            let Some(front) = self.lanes.get(&name).and_then(|l| l.queue.front()) else { continue };
+            let channel = front.job.channel.clone();
+            let busy = self.by_channel.get(&channel).copied().unwrap_or(0);
+            if busy >= share(&channel, self.most) {
+                continue;
+            }
             let lane = self.lane(&name);
             let most = if lane.failing { most.min(WHILE_FAILING) } else { most };
             if lane.in_flight < most
@@ -99,6 +124,7 @@ impl Lanes {
             {
                 lane.in_flight += 1;
                 self.in_flight += 1;
+                *self.by_channel.entry(channel).or_default() += 1;
                 return Some(job);
             }
         }
@@ -107,7 +133,10 @@ impl Lanes {
 
     /// A message of this lane is no longer on its way. `went` tells whether the receiver is well:
     /// then more may be claimed at once.
-    pub fn done(&mut self, name: &str, went: bool) {
+    pub fn done(&mut self, name: &str, channel: &str, went: bool) {
+        if let Some(n) = self.by_channel.get_mut(channel) {
+            *n = n.saturating_sub(1);
+        }
         self.in_flight = self.in_flight.saturating_sub(1);
         let smallest = self.most_per_lane;
         let lane = self.lane(name);
@@ -164,6 +193,8 @@ mod tests {
             attempts: 0,
             created_at: Utc::now(),
             notice: String::new(),
+            kind: None,
+            step: 0,
             lease_token: 1,
             urgent: false,
         };
@@ -195,9 +226,9 @@ mod tests {
         let mut lanes = Lanes::new(64, 16);
         lanes.push((0..40).map(|_| job("a")));
         assert!(lanes.next().is_some());
-        lanes.done("a", false);
+        lanes.done("a", "webhook", false);
         assert_eq!(std::iter::from_fn(|| lanes.next()).count(), 2);
-        lanes.done("a", true);
+        lanes.done("a", "webhook", true);
         assert_eq!(std::iter::from_fn(|| lanes.next()).count(), 15);
     }
 
@@ -209,9 +240,25 @@ mod tests {
         let out: Vec<String> = std::iter::from_fn(|| lanes.next()).map(|h| h.job.lane).collect();
         assert_eq!(out.iter().filter(|l| *l == "dead").count(), 2);
         assert_eq!(out.iter().filter(|l| *l == "well").count(), 2);
-        lanes.done("well", true);
+        lanes.done("well", "webhook", true);
         assert_eq!(lanes.next().map(|h| h.job.lane).as_deref(), Some("well"));
         assert!(lanes.next().is_none());
+    }
+
+    #[test]
+    fn a_provider_that_hangs_leaves_room_for_the_others() {
+        let mut lanes = Lanes::new(16, 4);
+        for n in 0..20 {
+            let mut h = job(&format!("a/{n}/sms"));
+            h.job.channel = "sms".to_owned();
+            lanes.push([h]);
+        }
+        lanes.push((0..4).map(|_| job("hook")));
+        let out: Vec<String> = std::iter::from_fn(|| lanes.next()).map(|h| h.job.channel).collect();
+        assert_eq!(out.iter().filter(|c| *c == "sms").count(), 6);
+        assert_eq!(out.iter().filter(|c| *c == "webhook").count(), 4);
+        lanes.done("a/0/sms", "sms", true);
+        assert_eq!(lanes.next().map(|h| h.job.channel).as_deref(), Some("sms"));
     }
 
     #[test]
@@ -225,7 +272,7 @@ mod tests {
         assert_eq!(lanes.claims(), [("a".to_owned(), 32)]);
         lanes.claimed("a", 32, Vec::new());
         assert!(lanes.claims().is_empty(), "the backlog is gone");
-        lanes.done("a", false);
+        lanes.done("a", "webhook", false);
         lanes.mark_backlog("a");
         assert_eq!(lanes.claims(), [("a".to_owned(), 16)]);
     }

@@ -4,5 +4,5 @@ mod dispatch;
 mod lanes;
 mod upkeep;
 
-pub use dispatch::{Dispatcher, Handle, Settings};
+pub use dispatch::{Dispatcher, Handle, Limits, Settings};
 pub use upkeep::{seal_once, upkeep};

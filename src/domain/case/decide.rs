@@ -166,7 +166,9 @@ pub fn withdraw(
     let recalled: Vec<AlertId> = state
         .alerts
         .iter()
-        .filter(|(_, a)| a.kind.asks_for_acknowledgement() && !a.recalled && a.acknowledged.is_none())
+        .filter(|(_, a)| {
+            a.kind.asks_for_acknowledgement() && !a.recalled && a.acknowledged.is_none()
+        })
         .map(|(id, _)| *id)
         .collect();
     let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();

@@ -18,11 +18,7 @@ pub struct Answer {
 
 /// Every step that is due at `now`. `hurried` are alerts whose last step could not be sent.
 #[must_use]
-pub fn escalate(
-    state: &CaseState,
-    now: DateTime<Utc>,
-    hurried: &BTreeSet<AlertId>,
-) -> Vec<Event> {
+pub fn escalate(state: &CaseState, now: DateTime<Utc>, hurried: &BTreeSet<AlertId>) -> Vec<Event> {
     let step = |(id, a): (&AlertId, &Alert)| {
         let ladder = a.ladder.as_ref()?;
         let (act, why, progress) = a.progress.step(ladder, now, hurried.contains(id))?;

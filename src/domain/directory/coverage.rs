@@ -61,8 +61,12 @@ pub fn gaps(
 ) -> Vec<Gap> {
     let look = Look { area, calendar, standing };
     let to = from + Duration::days(i64::from(days));
-    let mut out: Vec<Gap> =
-        area.agencies.iter().filter(|a| must_respond(area, a)).flat_map(|a| look.of(a, from, to)).collect();
+    let mut out: Vec<Gap> = area
+        .agencies
+        .iter()
+        .filter(|a| must_respond(area, a))
+        .flat_map(|a| look.of(a, from, to))
+        .collect();
     out.sort_by_key(|g| (!g.urgent, g.from, g.agency.clone()));
     out
 }
@@ -70,11 +74,9 @@ pub fn gaps(
 /// Whether an agency is asked to acknowledge any call for a response.
 fn must_respond(area: &Area, agency: &Agency) -> bool {
     let kinds = [AlertKind::JarTriggered, AlertKind::JarProvisional, AlertKind::JarUpgraded];
-    kinds.iter().any(|k| {
-        match area.policy.iter().find(|r| r.fits(&agency.id, *k)) {
-            Some(r) => r.told && r.acknowledge,
-            None => agency.acknowledge && agency.told_of.contains(k),
-        }
+    kinds.iter().any(|k| match area.policy.iter().find(|r| r.fits(&agency.id, *k)) {
+        Some(r) => r.told && r.acknowledge,
+        None => agency.acknowledge && agency.told_of.contains(k),
     })
 }
 
@@ -86,9 +88,10 @@ impl Look<'_> {
 
     fn usable(&self, agency: &Agency, c: &Contact) -> bool {
         let base = self.area.point_name(&agency.id, &c.id);
-        c.kind.channels(&c.address).iter().any(|ch| {
-            self.standing.get(&lane(&base, *ch)).is_none_or(|s| s.unusable.is_none())
-        })
+        c.kind
+            .channels(&c.address)
+            .iter()
+            .any(|ch| self.standing.get(&lane(&base, *ch)).is_none_or(|s| s.unusable.is_none()))
     }
 
     fn of(&self, a: &Agency, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Gap> {
@@ -97,9 +100,8 @@ impl Look<'_> {
             return vec![self.gap(a, from, None, why)];
         }
         let mut out = self.unreachable(a, from);
-        let desk_covers = |at: DateTime<Utc>| {
-            a.contacts.iter().any(|c| self.holds(c, at) && self.usable(a, c))
-        };
+        let desk_covers =
+            |at: DateTime<Utc>| a.contacts.iter().any(|c| self.holds(c, at) && self.usable(a, c));
         match &a.rota {
             Some(r) => {
                 for s in rota::shifts(r, self.calendar, from, to) {
@@ -140,7 +142,11 @@ impl Look<'_> {
             let dead = states.iter().flatten().find_map(|s| s.unusable.as_ref());
             if let Some(why) = dead {
                 out.push(self.gap(a, from, None, format!("{whose} ({}): {why}", c.kind.label())));
-            } else if !states.iter().flatten().any(|s| s.worked_at.is_some() || s.verified_at.is_some()) {
+            } else if !states
+                .iter()
+                .flatten()
+                .any(|s| s.worked_at.is_some() || s.verified_at.is_some())
+            {
                 let why = format!("{whose} ({}): never seen to work", c.kind.label());
                 out.push(Gap { urgent: false, ..self.gap(a, from, None, why) });
             }

@@ -10,7 +10,7 @@ mod review;
 
 pub use coverage::{Gap, Standing, TonightLine, gaps, tonight};
 pub use hours::{OfficeHours, When};
-pub use plan::{Known, recipients};
+pub use plan::{Known, lanes, office, recipients};
 pub use policy::{LastStep, Rule, Step, Urgency, Whom, default_steps};
 pub use review::review;
 

@@ -41,11 +41,10 @@ struct Ask<'a> {
 impl Ask<'_> {
     fn recipient(&self, agency: &Agency, kind: AlertKind) -> Option<Recipient> {
         let office = &self.area.office_hours;
-        let rule = self
-            .area
-            .policy
-            .iter()
-            .find(|r| r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar));
+        let rule =
+            self.area.policy.iter().find(|r| {
+                r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar)
+            });
         let (told, acknowledge) = match rule {
             Some(r) => (r.told, r.acknowledge),
             None => (agency.told_of.contains(&kind), agency.acknowledge),
@@ -115,7 +114,11 @@ impl Ask<'_> {
             agency.contacts.iter().filter(move |c| any_hour || holds(c)).map(|c| (c, None))
         };
         let of = |p: &'_ &'_ Person| -> Vec<(Contact, Option<Person>)> {
-            p.contacts.iter().filter(|c| holds(c)).map(|c| (c.clone(), Some((*p).clone()))).collect()
+            p.contacts
+                .iter()
+                .filter(|c| holds(c))
+                .map(|c| (c.clone(), Some((*p).clone())))
+                .collect()
         };
         let owned = |(c, p): (&Contact, Option<&Person>)| (c.clone(), p.cloned());
         let mut chosen: Vec<(Contact, Option<Person>)> = match step.whom {
@@ -180,9 +183,10 @@ impl Ask<'_> {
             // Nobody set: the area's own call-back number, and the office that is told of every
             // death, unless that is the one that does not answer.
             None => {
-                let office = self.area.agencies.iter().find(|a| {
-                    a.id != agency.id && a.told_of.contains(&AlertKind::DeathNotified)
-                });
+                let office =
+                    self.area.agencies.iter().find(|a| {
+                        a.id != agency.id && a.told_of.contains(&AlertKind::DeathNotified)
+                    });
                 let points = office.map_or_else(Vec::new, |o| {
                     o.contacts.iter().flat_map(|c| self.by_all_channels(o, c, None)).collect()
                 });
@@ -249,7 +253,29 @@ fn who(c: &Contact, person: Option<&Person>) -> String {
     match person {
         Some(p) if p.role.is_empty() => p.name.clone(),
         Some(p) => format!("{}, {}", p.name, p.role),
-        None if c.team.is_empty() => format!("{} ({})", c.id.replace(['-', '_'], " "), c.kind.label()),
+        None if c.team.is_empty() => {
+            format!("{} ({})", c.id.replace(['-', '_'], " "), c.kind.label())
+        }
         None => format!("{} ({})", c.team, c.kind.label()),
     }
+}
+
+/// A contact point on each of its channels, as it would be tried.
+#[must_use]
+pub fn lanes(area: &Area, agency: &str, c: &Contact, person: Option<&Person>) -> Vec<ContactPoint> {
+    let base = area.point_name(agency, &c.id);
+    let point = |channel| ContactPoint {
+        id: lane(&base, channel),
+        channel,
+        address: c.address.clone(),
+        who: who(c, person),
+    };
+    c.kind.channels(&c.address).into_iter().map(point).collect()
+}
+
+/// The panel's office: the agency that is told of every death.
+#[must_use]
+pub fn office(area: &Area) -> Option<&Agency> {
+    let told = |a: &&Agency| a.told_of.contains(&AlertKind::DeathNotified);
+    area.agency("cdop_office").or_else(|| area.agencies.iter().find(told))
 }

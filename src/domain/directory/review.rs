@@ -1,6 +1,7 @@
 //! What is wrong with a directory as somebody wants to save it: everything at once, in words.
 
 use super::{Agency, Area, Contact, LastStep, PointKind, Rule, Whom};
+use crate::domain::calendar::Calendar;
 use crate::domain::intake::Problem;
 use std::collections::BTreeSet;
 
@@ -10,7 +11,8 @@ pub type Dialable<'a> = &'a dyn Fn(&str) -> Result<String, String>;
 /// Everything that keeps `area` from being saved.
 #[must_use]
 pub fn review(area: &Area, dialable: Dialable<'_>) -> Vec<Problem> {
-    let mut r = Review { out: Vec::new(), dialable };
+    let calendar = Calendar::new(&area.extra_bank_holidays, &area.cancelled_bank_holidays);
+    let mut r = Review { out: Vec::new(), dialable, calendar };
     r.text("name", &area.name);
     r.number("call_back", &area.call_back);
     let mut ids = BTreeSet::new();
@@ -32,6 +34,7 @@ pub fn review(area: &Area, dialable: Dialable<'_>) -> Vec<Problem> {
 struct Review<'a> {
     out: Vec<Problem>,
     dialable: Dialable<'a>,
+    calendar: Calendar,
 }
 
 impl Review<'_> {
@@ -82,13 +85,17 @@ impl Review<'_> {
         for (c, _) in a.points() {
             self.contact(&at(&format!("contact.{}", c.id)), c);
             if !contacts.insert(&c.id) {
-                self.say(&at(&format!("contact.{}", c.id)), "twice", "this contact point is named twice");
+                self.say(
+                    &at(&format!("contact.{}", c.id)),
+                    "twice",
+                    "this contact point is named twice",
+                );
             }
         }
         if let Some(rota) = &a.rota {
-            let known: BTreeSet<&str> = a.people.iter().map(|p| p.id.as_str()).collect();
-            for p in crate::domain::rota::problems(rota, &known) {
-                self.say(&at("rota"), "rota", &p.to_string());
+            let known: BTreeSet<String> = a.people.iter().map(|p| p.id.clone()).collect();
+            for p in crate::domain::rota::problems(rota, &self.calendar, &known) {
+                self.say(&at("rota"), "rota", &p.message);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::json;
 use crate::auth::policy::{Action, Object as Of, may};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::AlertId;
-use crate::service::{Acknowledgement, ServiceError};
+use crate::service::{Acknowledgement, Reply, ServiceError};
 use crate::web::Web;
 use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
@@ -54,6 +54,7 @@ pub(super) async fn acknowledge(
                 _ => None,
             })
             .unwrap_or(Means::Themselves),
+        reply: Reply::CanAttend,
     })?;
     let done = web.service.acknowledge(&caller, alert, ack).await?;
     let held = done.state.alerts.get(&alert).and_then(|a| a.acknowledged.as_ref());

@@ -4,7 +4,7 @@
 use crate::domain::alert::{AlertState, Notice};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::AlertId;
-use crate::service::{Acknowledgement, ServiceError};
+use crate::service::{Acknowledgement, Reply, ServiceError};
 use crate::store::changes::AlertRow;
 use crate::web::Web;
 use crate::web::form::Form;
@@ -13,11 +13,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use chrono::Duration;
 use serde::Serialize;
-
-/// A link works this long after its alert.
-const DAYS: i64 = 14;
 
 #[derive(Serialize)]
 #[allow(clippy::struct_excessive_bools)] // what the page tells apart
@@ -104,7 +100,8 @@ pub(super) async fn send(
             agency: String::new(),
         },
         note: form.get("note").to_owned(),
-        means: Means::Themselves,
+        means: Means::Link,
+        reply: Reply::CanAttend,
     };
     match web.service.acknowledge_by_link(alert, ack).await {
         Ok(_) => {
@@ -129,7 +126,7 @@ pub(super) async fn send(
 }
 
 fn is_expired(web: &Web, row: &AlertRow) -> bool {
-    web.service.clock.now() - row.planned_at > Duration::days(DAYS)
+    web.service.clock.now() > web.links.until(row.planned_at)
 }
 
 async fn open(web: &Web, token: &str) -> Result<(AlertId, AlertRow, Notice), Response> {

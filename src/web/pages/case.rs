@@ -9,7 +9,7 @@ use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, PanelId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
-use crate::service::{Acknowledgement, JarDecision, ServiceError, Wish};
+use crate::service::{Acknowledgement, JarDecision, Reply, ServiceError, Wish};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::render::see_other;
@@ -275,6 +275,7 @@ pub(super) async fn spoke_to(
         },
         note: form.get("note").to_owned(),
         means: if telephone { Means::Telephone } else { Means::Themselves },
+        reply: Reply::CanAttend,
     };
     let done = match Uuid::try_parse(&id) {
         Ok(id) => web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop),

@@ -47,7 +47,7 @@ fn form(
     status: StatusCode,
     problems: &[(String, String)],
 ) -> Response {
-    let directory = &web.service.directory;
+    let directory = web.service.directory();
     let named = area.filter(|a| !a.is_empty()).and_then(|a| directory.area(a));
     let Some(area) = named.or_else(|| directory.area(directory.first())) else {
         return web.templates.error(
@@ -122,14 +122,14 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
 
 fn received(web: &Web, receipt: &Value) -> Response {
     let area = receipt["area"].as_str().unwrap_or_default();
-    let known = web.service.directory.area(area);
+    let directory = web.service.directory();
+    let known = directory.area(area);
     let agencies: Vec<Value> = receipt["alerts"]
         .as_array()
         .into_iter()
         .flatten()
         .map(|a| {
-            let agency =
-                web.service.directory.agency(area, a["agency"].as_str().unwrap_or_default());
+            let agency = directory.agency(area, a["agency"].as_str().unwrap_or_default());
             serde_json::json!({
                 "name": agency.map(|g| g.name.clone()),
                 "ring": agency.map(|g| g.ring.clone()),

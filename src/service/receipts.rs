@@ -1,0 +1,308 @@
+//! What comes back from carriers: receipts, replies, keys. Authenticated before it gets here;
+//! duplicated, late and out of order as it pleases.
+
+use super::Service;
+use super::error::ServiceError;
+use crate::alerts::ask_after;
+use crate::alerts::phone;
+use crate::alerts::provider::Receipt;
+use crate::domain::alert::{AlertKind, AlertState};
+use crate::domain::directory;
+use crate::domain::event::Means;
+use crate::domain::id::AlertId;
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, HookRow, PointChange, ReceiptRow};
+use crate::store::{CommitError, SentRow};
+use chrono::{DateTime, Utc};
+
+/// What was made of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Acknowledged,
+    HandedOn,
+    /// They want no more messages: a gap in the cover.
+    Stopped,
+    /// Words that are no answer, or an answer to nothing open.
+    NotUnderstood,
+}
+
+impl Service {
+    /// Records what a carrier says of a message.
+    ///
+    /// # Errors
+    /// Nothing can be stored.
+    pub async fn receipt(
+        &self,
+        sent: &SentRow,
+        receipt: &Receipt,
+        hook: Option<HookRow>,
+    ) -> Result<(), ServiceError> {
+        let now = self.now();
+        let word = word(receipt);
+        let last = matches!(sent.receipt.as_deref(), Some("delivered"))
+            || is_failure(sent.receipt.as_deref());
+        let news = sent.receipt.as_deref() != Some(word) && !last;
+        let mut set = ChangeSet { hooks: hook.into_iter().collect(), ..ChangeSet::default() };
+        if news {
+            let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
+            let point = self.store.point_change(&sent.lane, &area, &sent.address);
+            let ask_at = if receipt.is_final() { None } else { ask_again(sent, now) };
+            set.receipts.push(ReceiptRow {
+                delivery_id: sent.id,
+                receipt: word.to_owned(),
+                ask_at,
+            });
+            let state = match receipt {
+                Receipt::Delivered => {
+                    set.points.push(PointChange { worked_at: Some(now), ..point });
+                    AlertState::Delivered
+                }
+                Receipt::PermanentFailure => {
+                    let unusable = Some("the carrier says that it does not work".to_owned());
+                    set.points.push(PointChange { failed_at: Some(now), unusable, ..point });
+                    set.maybe_hurry.push(sent.alert_id);
+                    AlertState::Sending
+                }
+                Receipt::TemporaryFailure | Receipt::TechnicalFailure => {
+                    set.points.push(PointChange { failed_at: Some(now), ..point });
+                    set.maybe_hurry.push(sent.alert_id);
+                    AlertState::Sending
+                }
+                Receipt::Sending | Receipt::Other(_) => AlertState::Accepted,
+            };
+            set.attempts.push(AttemptRow {
+                delivery_id: sent.id,
+                alert_id: sent.alert_id,
+                n: 0,
+                at: now,
+                outcome: word.to_owned(),
+                code: None,
+                took_ms: 0,
+                state: state.word().to_owned(),
+            });
+            // A picked-up telephone and a handset that took a text are "delivered", no more.
+            set.alert_changes.push(AlertChange {
+                id: sent.alert_id,
+                state: state.word(),
+                rank: state.rank(),
+            });
+        } else if set.hooks.is_empty() {
+            return Ok(());
+        }
+        match self.store.commit(set).await {
+            // Taken before: a replay changes nothing.
+            Ok(()) | Err(CommitError::Conflict) => {}
+            Err(e) => return Err(e.into()),
+        }
+        if matches!(receipt, Receipt::PermanentFailure) && news {
+            self.refresh_directory().await?;
+            self.gap_at(&sent.lane, "does not work any more").await?;
+        }
+        self.news.tell();
+        Ok(())
+    }
+
+    /// A text that came back from `number`.
+    ///
+    /// # Errors
+    /// Nothing can be stored.
+    pub async fn reply(&self, number: &str, text: &str) -> Result<Taken, ServiceError> {
+        let words = Words::read(text);
+        if words.stop {
+            self.stopped(number).await?;
+            return Ok(Taken::Stopped);
+        }
+        if let Some(code) = &words.code
+            && self.verified_by_reply(number, code).await?
+        {
+            return Ok(Taken::Acknowledged);
+        }
+        let Some(can_attend) = words.can_attend else { return Ok(Taken::NotUnderstood) };
+        let open = self.open_alerts_at(number).await?;
+        let fits = |a: &&AlertId| words.code.as_ref().is_none_or(|c| self.links_code(**a) == *c);
+        let meant: Vec<&AlertId> = open.iter().filter(fits).collect();
+        // Several are open and no code says which: acknowledging the wrong one would silence an
+        // alert that nobody has.
+        let [alert] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
+        self.acknowledge_by_number(**alert, number, Means::Reply, can_attend).await?;
+        Ok(if can_attend { Taken::Acknowledged } else { Taken::HandedOn })
+    }
+
+    /// A key that was pressed during the call of a message.
+    ///
+    /// # Errors
+    /// Nothing can be stored.
+    pub async fn key(&self, sent: &SentRow, key: char) -> Result<Taken, ServiceError> {
+        let can_attend = match key {
+            '1' => true,
+            '2' => false,
+            _ => return Ok(Taken::NotUnderstood),
+        };
+        let alert = AlertId(sent.alert_id);
+        match self.acknowledge_by_number(alert, &sent.address, Means::VoiceKey, can_attend).await {
+            Ok(_) => Ok(if can_attend { Taken::Acknowledged } else { Taken::HandedOn }),
+            // A call of the service itself (a gap, a test) asks for nothing.
+            Err(ServiceError::NotFound) => Ok(Taken::NotUnderstood),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whoever holds `number` wants no more texts.
+    async fn stopped(&self, number: &str) -> Result<(), ServiceError> {
+        let mut set = ChangeSet::default();
+        let mut lanes = Vec::new();
+        for (area, point) in self.points_with(number) {
+            let lane = point.id.clone();
+            set.points.push(PointChange {
+                failed_at: Some(self.now()),
+                unusable: Some("replied STOP".to_owned()),
+                ..self.store.point_change(&lane, &area, &point.address)
+            });
+            lanes.push(lane);
+        }
+        if lanes.is_empty() {
+            self.store
+                .keep_stray(self.now(), "reply", "STOP from a number that is nobody's")
+                .await?;
+            return Ok(());
+        }
+        self.store.commit(set).await?;
+        self.refresh_directory().await?;
+        for lane in lanes {
+            self.gap_at(&lane, "replied STOP and gets no more texts").await?;
+        }
+        Ok(())
+    }
+
+    /// Tells the office that somebody cannot be reached any more: a gap is never a silence.
+    async fn gap_at(&self, lane: &str, why: &str) -> Result<(), ServiceError> {
+        let mut parts = lane.split('/');
+        let (Some(area), Some(agency)) = (parts.next(), parts.next()) else { return Ok(()) };
+        let today = self.directory();
+        let Some(a) = today.area(area) else { return Ok(()) };
+        let mut notice = self.plain_notice(area, agency, AlertKind::CoverageGap);
+        notice.lines = vec![format!("{}: {why}.", parts.collect::<Vec<_>>().join("/"))];
+        let points = self.office_points(a);
+        if points.iter().any(|p| p.id == lane) && points.len() == 1 {
+            // The office's own only point is the one that failed: there is nobody to write to, so
+            // the watcher raises it.
+            return Ok(());
+        }
+        let points = points.into_iter().filter(|p| p.id != lane).collect();
+        self.announce(ChangeSet::default(), &[(notice, points)]).await?;
+        Ok(())
+    }
+
+    async fn verified_by_reply(&self, number: &str, code: &str) -> Result<bool, ServiceError> {
+        if code.len() != 6 {
+            return Ok(false);
+        }
+        for (_, point) in self.points_with(number) {
+            if self.store.take_code(&point.id, code, self.now()).await? {
+                self.refresh_directory().await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Points of the directory that are texts to this number, with their areas.
+    fn points_with(&self, number: &str) -> Vec<(String, crate::domain::alert::ContactPoint)> {
+        let today = self.directory();
+        let Ok(number) = phone::normalise(number) else { return Vec::new() };
+        let mut out = Vec::new();
+        for a in today.areas() {
+            for agency in &a.agencies {
+                for (c, person) in agency.points() {
+                    if phone::normalise(&c.address).is_ok_and(|n| n == number) {
+                        let lanes = directory::lanes(a, &agency.id, c, person);
+                        out.extend(lanes.into_iter().map(|l| (a.id.clone(), l)));
+                    }
+                }
+            }
+        }
+        out.retain(|(_, p)| p.channel == crate::domain::alert::Channel::Sms);
+        out
+    }
+
+    fn links_code(&self, alert: AlertId) -> String {
+        let key = self.store.service_key(crate::store::ServiceKey::Links).clone();
+        crate::alerts::link::Links::new(key, "").code(alert)
+    }
+}
+
+/// What a reply says.
+#[derive(Debug, PartialEq, Eq)]
+struct Words {
+    stop: bool,
+    can_attend: Option<bool>,
+    code: Option<String>,
+}
+
+impl Words {
+    fn read(text: &str) -> Self {
+        let words: Vec<String> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .map(str::to_lowercase)
+            .collect();
+        let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
+        let code = words
+            .iter()
+            .find(|w| matches!(w.len(), 4 | 6) && w.bytes().all(|b| b.is_ascii_digit()))
+            .cloned();
+        let stop = words.first().is_some_and(|w| {
+            matches!(w.as_str(), "stop" | "stopall" | "unsubscribe" | "cancel" | "end" | "quit")
+        });
+        // "No" anywhere beats "yes": a doubtful answer must not silence an alert.
+        let no = has(&["no", "cannot", "cant", "n", "unable", "not"]);
+        let yes = has(&["yes", "y", "ok", "okay", "yep", "ack"]);
+        let can_attend = if no { Some(false) } else { yes.then_some(true) };
+        Self { stop, can_attend, code }
+    }
+}
+
+/// A receipt as it is kept.
+fn word(r: &Receipt) -> &'static str {
+    match r {
+        Receipt::Sending => "sending",
+        Receipt::Delivered => "delivered",
+        Receipt::PermanentFailure => "permanent_failure",
+        Receipt::TemporaryFailure => "temporary_failure",
+        Receipt::TechnicalFailure => "technical_failure",
+        Receipt::Other(_) => "other",
+    }
+}
+
+fn is_failure(receipt: Option<&str>) -> bool {
+    receipt.is_some_and(|r| r.ends_with("_failure"))
+}
+
+/// When to ask again: ever more seldom, for three days.
+fn ask_again(sent: &SentRow, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let age = now - sent.created_at;
+    ask_after(sent.provider.as_deref(), 0)?;
+    (age < chrono::Duration::days(3))
+        .then(|| now + age.clamp(chrono::Duration::minutes(1), chrono::Duration::hours(6)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Words;
+
+    #[test]
+    fn replies_are_read_and_a_doubtful_one_is_no_yes() {
+        let w = |t: &str| Words::read(t);
+        assert_eq!(
+            w("YES 4821"),
+            Words { stop: false, can_attend: Some(true), code: Some("4821".into()) }
+        );
+        assert_eq!(w(" yes. ").can_attend, Some(true));
+        assert_eq!(w("Ok will do 0042").code.as_deref(), Some("0042"));
+        assert_eq!(w("no, cannot").can_attend, Some(false));
+        assert_eq!(w("yes but I cannot attend").can_attend, Some(false));
+        assert_eq!(w("who is this?").can_attend, None);
+        assert_eq!(w("").can_attend, None);
+        assert!(w("STOP").stop && w("stop please").stop);
+        assert!(!w("please do not stop").stop);
+    }
+}
