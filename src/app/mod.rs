@@ -24,7 +24,10 @@ use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::{DemoBox, Web};
-use crate::work::{Dispatcher, Handle, Limits as PaceLimits, Settings, upkeep};
+use crate::work::{
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
+    watcher,
+};
 use chrono::Duration;
 use secrecy::ExposeSecret;
 use std::sync::Arc;
@@ -174,8 +177,21 @@ pub async fn start(
             metrics: parts.metrics.clone(),
             settings: settings(config, lease),
         };
-        workers.push(tokio::spawn(dispatcher.run(inbox, dispatch_stopped)));
+        workers.push(tokio::spawn(dispatcher.run(inbox, dispatch_stopped.clone())));
     }
+    let s = || parts.service.clone();
+    if !held {
+        // A restored copy climbs no ladder: it would tell partners of what is long over.
+        workers.push(tokio::spawn(escalator(s(), dispatch_stopped.clone())));
+        let (watch, copy) = (config.watch.clone(), config.copy.clone());
+        workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
+        workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
+    }
+    let watch = Watch {
+        every: StdDuration::from_secs(config.watch.every_seconds),
+        heartbeat: config.watch.heartbeat_url.clone(),
+    };
+    workers.push(tokio::spawn(watcher(s(), watch, dispatch_stopped)));
     workers.push(tokio::spawn(upkeep(
         store,
         clock,

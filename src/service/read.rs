@@ -142,6 +142,35 @@ impl Service {
         Ok(self.alert_details(&state, self.store.alerts(id).await?))
     }
 
+    /// An area's open cases with who has been reached, for the daily copy.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn open_cases(&self, area: &str) -> Result<Vec<serde_json::Value>, ServiceError> {
+        let mut out = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = CaseFilter { areas: vec![area.to_owned()], ..CaseFilter::default() };
+            let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            after = Some((last.received_at, last.id));
+            for r in rows.iter().filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn")) {
+                let id = CaseId(r.id);
+                self.store.audit(self.now(), "system", "copy_case", Some(id)).await?;
+                let Some(loaded) = self.store.load(id).await? else { continue };
+                let alerts = self.alert_details(&loaded.state, self.store.alerts(id).await?);
+                out.push(serde_json::json!({
+                    "reference": r.reference,
+                    "stage": r.stage,
+                    "jar": r.jar,
+                    "received_at": r.received_at,
+                    "facts": loaded.state.facts,
+                    "partners": alerts,
+                }));
+            }
+        }
+    }
+
     fn alert_details(&self, state: &CaseState, rows: Vec<AlertView>) -> Vec<AlertDetail> {
         use crate::domain::alert::{AlertKind, AlertState};
         let detail = |r: AlertView| {

@@ -12,7 +12,6 @@ use crate::domain::event::Means;
 use crate::domain::id::AlertId;
 use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, HookRow, PointChange, ReceiptRow};
 use crate::store::{CommitError, SentRow};
-use chrono::{DateTime, Utc};
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +44,11 @@ impl Service {
         if news {
             let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
             let point = self.store.point_change(&sent.lane, &area, &sent.address);
-            let ask_at = if receipt.is_final() { None } else { ask_again(sent, now) };
+            let ask_at = if receipt.is_final() {
+                None
+            } else {
+                ask_after(sent.provider.as_deref()).map(|d| now + d)
+            };
             set.receipts.push(ReceiptRow {
                 delivery_id: sent.id,
                 receipt: word.to_owned(),
@@ -275,14 +278,6 @@ fn word(r: &Receipt) -> &'static str {
 
 fn is_failure(receipt: Option<&str>) -> bool {
     receipt.is_some_and(|r| r.ends_with("_failure"))
-}
-
-/// When to ask again: ever more seldom, for three days.
-fn ask_again(sent: &SentRow, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let age = now - sent.created_at;
-    ask_after(sent.provider.as_deref(), 0)?;
-    (age < chrono::Duration::days(3))
-        .then(|| now + age.clamp(chrono::Duration::minutes(1), chrono::Duration::hours(6)))
 }
 
 #[cfg(test)]
