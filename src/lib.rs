@@ -7,6 +7,7 @@ pub mod auth;
 pub mod cmd;
 pub mod config;
 pub mod domain;
+pub mod exchange;
 pub mod export;
 pub mod platform;
 pub mod service;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["domain"],
     &["platform", "config"],
-    &["store", "alerts", "export"],
+    &["store", "alerts", "export", "exchange"],
     &["auth"],
     &["service"],
     &["work", "web"],

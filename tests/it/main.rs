@@ -5,6 +5,7 @@
 
 mod api;
 mod domain;
+mod exchange;
 mod faults;
 mod reach;
 mod rota;
