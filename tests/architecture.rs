@@ -10,6 +10,7 @@ const ROWS: &[&[&str]] = &[
     &["domain"],
     &["platform", "config"],
     &["store", "alerts", "export", "card"],
+    &["store", "alerts", "export", "exchange"],
     &["auth"],
     &["service"],
     &["work", "web"],

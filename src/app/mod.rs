@@ -23,7 +23,7 @@ use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
-use crate::web::{DemoBox, Web};
+use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
     Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
     watcher,
@@ -213,6 +213,13 @@ pub async fn start(
         secure: config.server.public_url.starts_with("https://"),
         templates: crate::web::templates()?,
         write_probe: Arc::default(),
+        hooks: Arc::new(HookKeys {
+            notify_token: config.govuk_notify.callback_token.clone(),
+            gateway: config.gateway.keys().unwrap_or_default(),
+            twilio_token: config.twilio.auth_token.clone(),
+            base: config.server.public_url.trim_end_matches('/').to_owned(),
+        }),
+        stopping: server_stopped.clone(),
         demo,
     };
     let tls = server::tls(&config.server)?;

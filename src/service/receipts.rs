@@ -10,8 +10,8 @@ use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::directory;
 use crate::domain::event::Means;
 use crate::domain::id::AlertId;
-use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, HookRow, PointChange, ReceiptRow};
-use crate::store::{CommitError, SentRow};
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, PointChange, ReceiptRow};
+use crate::store::SentRow;
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,15 +33,17 @@ impl Service {
         &self,
         sent: &SentRow,
         receipt: &Receipt,
-        hook: Option<HookRow>,
     ) -> Result<(), ServiceError> {
         let now = self.now();
         let word = word(receipt);
         let last = matches!(sent.receipt.as_deref(), Some("delivered"))
             || is_failure(sent.receipt.as_deref());
         let news = sent.receipt.as_deref() != Some(word) && !last;
-        let mut set = ChangeSet { hooks: hook.into_iter().collect(), ..ChangeSet::default() };
-        if news {
+        let mut set = ChangeSet::default();
+        if !news {
+            return Ok(());
+        }
+        {
             let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
             let point = self.store.point_change(&sent.lane, &area, &sent.address);
             let ask_at = if receipt.is_final() {
@@ -88,15 +90,9 @@ impl Service {
                 state: state.word(),
                 rank: state.rank(),
             });
-        } else if set.hooks.is_empty() {
-            return Ok(());
         }
-        match self.store.commit(set).await {
-            // Taken before: a replay changes nothing.
-            Ok(()) | Err(CommitError::Conflict) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if matches!(receipt, Receipt::PermanentFailure) && news {
+        self.store.commit(set).await?;
+        if matches!(receipt, Receipt::PermanentFailure) {
             self.refresh_directory().await?;
             self.gap_at(&sent.lane, "does not work any more").await?;
         }

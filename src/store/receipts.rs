@@ -107,4 +107,22 @@ impl Store {
         .await?;
         Ok(())
     }
+
+    /// Whether a call-back comes for the first time.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn first_hook(&self, hook: super::changes::HookRow) -> Result<bool, StoreError> {
+        let (tx, rx) = tokio::sync::oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const SQL: &str = "INSERT INTO hook_seen (digest, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(&hook.digest).bind(hook.at).execute(c).await?.rows_affected());
+                let _ = tx.send(n == 1);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("first_hook"))
+    }
 }

@@ -32,7 +32,7 @@ async fn ask(service: &Service, channels: &Channels) -> Result<(), ServiceError>
         let (Some(provider), Some(id)) = (&sent.provider, &sent.provider_id) else { continue };
         let said = channels.ask(provider, id, now).await;
         // Not known there, or no answer: asked again later, ever more seldom.
-        service.receipt(&sent, &said.unwrap_or(Receipt::Other("no word".into())), None).await?;
+        service.receipt(&sent, &said.unwrap_or(Receipt::Other("no word".into()))).await?;
         service.store.ask_later(sent.id, now).await?;
     }
     Ok(())
