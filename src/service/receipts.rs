@@ -10,8 +10,8 @@ use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::directory;
 use crate::domain::event::Means;
 use crate::domain::id::AlertId;
-use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, PointChange, ReceiptRow};
 use crate::store::SentRow;
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, PointChange, ReceiptRow};
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +29,7 @@ impl Service {
     ///
     /// # Errors
     /// Nothing can be stored.
-    pub async fn receipt(
-        &self,
-        sent: &SentRow,
-        receipt: &Receipt,
-    ) -> Result<(), ServiceError> {
+    pub async fn receipt(&self, sent: &SentRow, receipt: &Receipt) -> Result<(), ServiceError> {
         let now = self.now();
         let word = word(receipt);
         let last = matches!(sent.receipt.as_deref(), Some("delivered"))

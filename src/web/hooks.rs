@@ -74,7 +74,9 @@ async fn notify(State(web): State<Web>, headers: HeaderMap, body: Body) -> Respo
     };
     match govuk::parse_callback(&bytes) {
         Err(e) => wrong("govuk_notify", &e.to_string()),
-        Ok(govuk::Callback::Reply { from, text }) => reply(&web, "govuk_notify", &from, &text).await,
+        Ok(govuk::Callback::Reply { from, text }) => {
+            reply(&web, "govuk_notify", &from, &text).await
+        }
         Ok(govuk::Callback::Receipt { id, reference, receipt }) => {
             let ours = reference.as_deref().and_then(|r| Uuid::try_parse(r).ok());
             let found = match ours {
@@ -86,7 +88,9 @@ async fn notify(State(web): State<Web>, headers: HeaderMap, body: Body) -> Respo
                     Ok(()) => ok(),
                     Err(e) => failed(e),
                 },
-                Ok(None) => stray(&web, "govuk_notify", "a receipt for a message that is not ours").await,
+                Ok(None) => {
+                    stray(&web, "govuk_notify", "a receipt for a message that is not ours").await
+                }
                 Err(e) => failed(e.into()),
             }
         }
@@ -137,12 +141,10 @@ async fn from_gateway(State(web): State<Web>, headers: HeaderMap, body: Body) ->
     match (sent, event.what) {
         (Err(e), _) => failed(e.into()),
         (Ok(None), _) => stray(&web, "gateway", "a call-back for a message that is not ours").await,
-        (Ok(Some(sent)), gateway::What::Receipt(r)) => {
-            match web.service.receipt(&sent, &r).await {
-                Ok(()) => ok(),
-                Err(e) => failed(e),
-            }
-        }
+        (Ok(Some(sent)), gateway::What::Receipt(r)) => match web.service.receipt(&sent, &r).await {
+            Ok(()) => ok(),
+            Err(e) => failed(e),
+        },
         (Ok(Some(sent)), gateway::What::Key(k)) => match web.service.key(&sent, k).await {
             Ok(_) => ok(),
             Err(e) => failed(e),
@@ -161,9 +163,8 @@ async fn from_twilio(
         Ok(b) => b,
         Err(p) => return p.into_response(),
     };
-    let params: Vec<(String, String)> = form_urlencoded::parse(&bytes)
-        .map(|(k, v)| (k.into_owned(), v.into_owned()))
-        .collect();
+    let params: Vec<(String, String)> =
+        form_urlencoded::parse(&bytes).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
     let url = format!("{}/hooks/twilio/{message}", web.hooks.base);
     let signature = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok()).unwrap_or("");
     let token = web.hooks.twilio_token.expose_secret();
@@ -193,9 +194,15 @@ async fn from_twilio(
         }
         (Ok(Some(sent)), twilio::Callback::Key { key, .. }) => {
             match web.service.key(&sent, key).await {
-                Ok(Taken::Acknowledged) => xml(twilio::thank_you("Thank you. It is recorded that your agency has this.")),
-                Ok(Taken::HandedOn) => xml(twilio::thank_you("Thank you. The next person will be rung.")),
-                Ok(_) => xml(twilio::say_again("That key means nothing here. Press 1 if your agency can attend, 2 if you cannot.")),
+                Ok(Taken::Acknowledged) => {
+                    xml(twilio::thank_you("Thank you. It is recorded that your agency has this."))
+                }
+                Ok(Taken::HandedOn) => {
+                    xml(twilio::thank_you("Thank you. The next person will be rung."))
+                }
+                Ok(_) => xml(twilio::say_again(
+                    "That key means nothing here. Press 1 if your agency can attend, 2 if you cannot.",
+                )),
                 Err(e) => failed(e),
             }
         }

@@ -55,8 +55,11 @@ pub fn templates() -> Result<Arc<render::Templates>, minijinja::Error> {
 
 /// Every route.
 pub fn router(web: Web) -> Router {
-    let mut router =
-        Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes()).merge(hooks::routes());
+    let mut router = Router::new()
+        .merge(api::routes())
+        .merge(pages::routes())
+        .merge(health::routes())
+        .merge(hooks::routes());
     if web.demo.is_some() {
         router = router.merge(demo::routes());
     }
