@@ -5,7 +5,10 @@
 
 mod api;
 mod domain;
+#[allow(dead_code)] // other tests script what this slice does not
+mod doubles;
 mod faults;
+mod providers;
 mod reach;
 mod store;
 mod support;
