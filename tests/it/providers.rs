@@ -53,6 +53,13 @@ fn after(h: &Handed) -> Option<Span> {
     }
 }
 
+fn why(h: &Handed) -> &'static str {
+    match h.outcome {
+        Outcome::Accepted { .. } => "",
+        Outcome::Retry { why, .. } | Outcome::Refused { why, .. } => why,
+    }
+}
+
 fn closed_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -193,6 +200,7 @@ async fn a_key_or_clock_notify_does_not_take_is_its_fault_and_tried_again() {
         assert_eq!(h.is_accepted(), fine, "{skew}");
         if !fine {
             assert_eq!(sort(&h), expected, "{skew}");
+            assert_eq!(why(&h), "GOV.UK Notify does not take our key");
         }
     }
     d.skew_clock(0);
@@ -280,6 +288,10 @@ async fn after_a_doubt_notify_is_asked_before_sending_again() {
         let asked = n.find_by_reference("ref", Utc::now()).await;
         assert!(asked.as_ref().is_err_and(|h| h.provider_fault), "{fault:?}: {asked:?}");
     }
+    assert_eq!(n.find_by_reference("another & more", Utc::now()).await, Ok(None));
+    assert_eq!(d.queries().last().unwrap(), "reference=another+%26+more");
+    // Somebody else's message is never taken for ours.
+    d.lose_queries(true);
     assert_eq!(n.find_by_reference("another & more", Utc::now()).await, Ok(None));
 }
 
@@ -870,6 +882,7 @@ async fn twilios_answers_are_told_apart() {
     let c = config::Twilio { auth_token: "another".into(), ..d.config() };
     let h = Twilio::new(&c, PATIENT).unwrap().unwrap().sms(MOBILE, "x", STATUS, Utc::now()).await;
     assert_eq!(sort(&h), ("retry", Some(401), true, false));
+    assert_eq!(why(&h), "Twilio does not take our account");
     let c = config::Twilio { from_voice: "+441632960999".into(), ..d.config() };
     let h = Twilio::new(&c, PATIENT).unwrap().unwrap().call(&ring("x"), Utc::now()).await;
     assert_eq!(sort(&h), ("refused", Some(400), true, false), "a sender that is not ours");

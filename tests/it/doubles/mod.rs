@@ -47,9 +47,11 @@ pub fn broken(status: u16) -> Response {
     (StatusCode::from_u16(status).unwrap(), Body::from_stream(cut)).into_response()
 }
 
-/// A success whose body is longer than anybody should read.
+/// A success whose body would do but is longer than anybody should read.
 pub fn long(status: u16) -> Response {
-    let body = format!("{{\"pad\": \"{}\"}}", "x".repeat(70 * 1024));
+    let pad = "x".repeat(70 * 1024);
+    let body = serde_json::json!({ "id": uuid::Uuid::new_v4(), "notifications": [], "pad": pad });
+    let body = body.to_string();
     (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 

@@ -76,6 +76,8 @@ struct Inner {
     sent: Vec<Sent>,
     requests: Vec<(String, Value)>,
     tokens: Vec<String>,
+    queries: Vec<String>,
+    deaf: bool,
     send_faults: VecDeque<Fault>,
     lookup_faults: VecDeque<Fault>,
 }
@@ -108,6 +110,8 @@ impl NotifyDouble {
             sent: Vec::new(),
             requests: Vec::new(),
             tokens: Vec::new(),
+            queries: Vec::new(),
+            deaf: false,
             send_faults: VecDeque::new(),
             lookup_faults: VecDeque::new(),
         }));
@@ -183,6 +187,16 @@ impl NotifyDouble {
     /// Every bearer token seen.
     pub fn tokens(&self) -> Vec<String> {
         self.lock().tokens.clone()
+    }
+
+    /// The query of every look-up of messages.
+    pub fn queries(&self) -> Vec<String> {
+        self.lock().queries.clone()
+    }
+
+    /// Look-ups lose their query on the way and list every message.
+    pub fn lose_queries(&self, lose: bool) {
+        self.lock().deaf = lose;
     }
 
     /// Lets the networks finish a message; returns its final status.
@@ -417,8 +431,13 @@ async fn one(State(d): State<NotifyDouble>, Path(id): Path<String>, h: HeaderMap
 }
 
 async fn list(State(d): State<NotifyDouble>, RawQuery(q): RawQuery, h: HeaderMap) -> Response {
-    let query: Vec<(String, String)> =
-        form_urlencoded::parse(q.unwrap_or_default().as_bytes()).into_owned().collect();
+    let q = q.unwrap_or_default();
+    d.lock().queries.push(q.clone());
+    let mut query: Vec<(String, String)> =
+        form_urlencoded::parse(q.as_bytes()).into_owned().collect();
+    if d.lock().deaf {
+        query.clear();
+    }
     d.look(&h, |s| {
         let known = ["reference", "template_type", "status", "older_than", "include_jobs"];
         if let Some((name, _)) = query.iter().find(|(n, _)| !known.contains(&n.as_str())) {
