@@ -1,7 +1,7 @@
 //! The directories of all areas: read from files at first start, replaced by later versions from
 //! the database while serving.
 
-use super::Config;
+use super::{Config, Provider};
 use crate::domain::alert::{AlertKind, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::directory::{self, Contact, Hidden, Known, PointKind};
@@ -199,7 +199,10 @@ impl Directory {
             {
                 let lane = area.point_name(&agency.id, &c.id);
                 match c.kind {
-                    PointKind::Email if config.mail.host.is_empty() => {
+                    PointKind::Email
+                        if config.mail.host.is_empty()
+                            && config.channels.email.iter().all(|p| *p == Provider::Smtp) =>
+                    {
                         wrong.push(format!("{lane} is an e-mail address but mail.host is not set"));
                     }
                     PointKind::Email if !c.address.contains('@') => {

@@ -7,7 +7,10 @@ mod api;
 mod copies;
 mod domain;
 mod exchange;
+#[allow(dead_code)] // other tests script what this slice does not
+mod doubles;
 mod faults;
+mod providers;
 mod reach;
 mod rota;
 mod store;
