@@ -6,9 +6,9 @@
 mod api;
 mod copies;
 mod domain;
-mod exchange;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;
+mod exchange;
 mod faults;
 mod providers;
 mod reach;
