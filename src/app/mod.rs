@@ -16,6 +16,7 @@ use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
 use crate::config::Config;
 use crate::config::area::{Book, Directory};
+use crate::domain::alert::Channel;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
@@ -30,6 +31,7 @@ use crate::work::{
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 use tokio::net::TcpListener;
@@ -100,7 +102,9 @@ async fn build(
         metrics.clone(),
     )
     .await?;
-    let book = Book::new(Directory::clone(&directory));
+    let mut today = Directory::clone(&directory);
+    today.set_silent(silent(config));
+    let book = Book::new(today);
     let service = Service {
         store: store.clone(),
         book,
@@ -239,6 +243,14 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+/// Channels without a provider. E-mail and webhooks are always tried: what is missing there is
+/// refused at start.
+fn silent(config: &Config) -> BTreeSet<Channel> {
+    let c = &config.channels;
+    let none = [(Channel::Sms, c.sms.is_empty()), (Channel::Voice, c.voice.is_empty())];
+    none.into_iter().filter(|(_, empty)| *empty).map(|(channel, _)| channel).collect()
 }
 
 /// The texts of messages, checked against everybody who may be written to.

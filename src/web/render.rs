@@ -71,6 +71,11 @@ impl Templates {
         env.add_filter("when", |text: String| when_text(&text));
         env.add_filter("day", |text: String| day_text(&text));
         env.add_filter("words", |text: String| text.replace('_', " "));
+        // What a text asks to be answered with, for the demo's telephones.
+        env.add_filter("reply", |text: String| {
+            let asked = text.lines().find_map(|l| l.strip_prefix("Reply "));
+            asked.unwrap_or("YES").to_owned()
+        });
         env.add_filter("clock", |text: String| clock_text(&text));
         env.add_global("css", css_path());
         env.add_global("js", js_path());

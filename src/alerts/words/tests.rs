@@ -168,7 +168,7 @@ default = "{reference}"
     ] {
         assert!(wrong.iter().any(|w| w.contains(part)), "{part}: {wrong:#?}");
     }
-    assert_eq!(wrong.len(), 12, "{wrong:#?}");
+    assert_eq!(wrong.len(), 11, "{wrong:#?}");
     let not_toml = Words::load(DEFAULTS, Some("[sms]\ntest = 1")).unwrap_err();
     assert!(not_toml[0].contains("sms.test"), "{not_toml:?}");
 }

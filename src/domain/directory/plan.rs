@@ -16,6 +16,9 @@ pub struct Known {
     /// Points (by name and channel, `area/agency/contact/sms`) that are no use any more: the
     /// person replied STOP, or the address bounced for good.
     pub unusable: BTreeSet<String>,
+    /// Channels for which this installation has no provider: planning a step on them would only
+    /// be a wait.
+    pub silent: BTreeSet<Channel>,
 }
 
 /// Who is told of `kind` at `now`, each with a ladder.
@@ -171,7 +174,9 @@ impl Ask<'_> {
                 address: c.address.clone(),
                 who: who(c, person),
             })
-            .filter(|p| !self.known.unusable.contains(&p.id))
+            .filter(|p| {
+                !self.known.unusable.contains(&p.id) && !self.known.silent.contains(&p.channel)
+            })
             .collect()
     }
 
