@@ -78,13 +78,17 @@ pub(super) async fn run(
     let demo = Arc::new(DemoBox::new(secret, url.clone()));
     tokio::spawn(demo_mail::catch(mail, demo.clone(), clock.clone()));
     let directory = Arc::new(directory(&url, speed)?);
-    quiet_today(&app::parts(&config, directory.clone()).await?.service).await?;
+    // Before anything runs that would climb the ladders of deaths long past.
+    let sheet = {
+        let service = app::parts(&config, directory.clone()).await?.service;
+        quiet_today(&service).await?;
+        if cases > 0 && is_empty(&service).await? {
+            eprintln!("Making {cases} synthetic cases…");
+            seed_cases(&service, cases, 1, Spread::EveryStage).await?;
+        }
+        credentials(&service, &clock, sheet, &url).await?
+    };
     let running = app::start(&config, directory, listener, clock.clone(), Some(demo)).await?;
-    let sheet = credentials(&running.service, &clock, sheet, &url).await?;
-    if cases > 0 && is_empty(&running.service).await? {
-        eprintln!("Making {cases} synthetic cases…");
-        seed_cases(&running.service, cases, 1, Spread::EveryStage).await?;
-    }
     write_secret(&sheet_path, &serde_json::to_string_pretty(&sheet)?)?;
     print_sheet(&sheet, &sheet_path);
     if speed > 1 {

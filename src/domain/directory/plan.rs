@@ -258,10 +258,8 @@ fn who(c: &Contact, person: Option<&Person>) -> String {
     match person {
         Some(p) if p.role.is_empty() => p.name.clone(),
         Some(p) => format!("{}, {}", p.name, p.role),
-        None if c.team.is_empty() => {
-            format!("{} ({})", c.id.replace(['-', '_'], " "), c.kind.label())
-        }
-        None => format!("{} ({})", c.team, c.kind.label()),
+        None if c.team.is_empty() => c.id.replace(['-', '_'], " "),
+        None => c.team.clone(),
     }
 }
 

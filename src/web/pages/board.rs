@@ -152,8 +152,11 @@ fn waiting<'a>(alerts: impl Iterator<Item = &'a AlertDetail>) -> (usize, i64) {
     alerts.filter_map(|a| a.waiting_minutes).fold((0, 0), |(n, oldest), m| (n + 1, oldest.max(m)))
 }
 
+/// Whoever still waits comes first, then in the order of the alerts.
 fn shown(alerts: &[AlertDetail]) -> Vec<Value> {
-    alerts
+    let mut sorted: Vec<&AlertDetail> = alerts.iter().collect();
+    sorted.sort_by_key(|a| a.waiting_minutes.is_none());
+    sorted
         .iter()
         .map(|a| {
             let mut v = json!(a);
