@@ -8,6 +8,7 @@ pub mod card;
 pub mod cmd;
 pub mod config;
 pub mod domain;
+pub mod exchange;
 pub mod export;
 pub mod platform;
 pub mod service;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const ROWS: &[&[&str]] = &[
     &["domain"],
     &["platform", "config"],
-    &["store", "alerts", "export", "card"],
+    &["store", "alerts", "export", "exchange", "card"],
     &["auth"],
     &["service"],
     &["work", "web"],

@@ -6,6 +6,7 @@
 mod api;
 mod copies;
 mod domain;
+mod exchange;
 mod faults;
 mod reach;
 mod rota;
