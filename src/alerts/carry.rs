@@ -256,13 +256,9 @@ fn retry(why: &'static str) -> Outcome {
     Outcome::Retry { code: None, why, after: None }
 }
 
-/// When a provider is asked what became of a message, if it has not said by then.
+/// When a provider is first asked what became of a message, if it has not said by then.
 #[must_use]
-pub fn ask_after(provider: Option<&str>, asked: u32) -> Option<Duration> {
+pub fn ask_after(provider: Option<&str>) -> Option<Duration> {
     // Only Notify can be asked; the others call back, and know no question.
-    if provider != Some(Provider::GovukNotify.word()) {
-        return None;
-    }
-    let minutes = [1, 2, 5, 15, 60, 360];
-    minutes.get(asked as usize).map(|m| Duration::minutes(*m))
+    (provider == Some(Provider::GovukNotify.word())).then(|| Duration::minutes(1))
 }

@@ -119,7 +119,7 @@ impl Gateway {
             }
             429 => Handed::unwell(code, "the gateway asks to slow down", after),
             400..=499 => Handed::unwell(code, "the gateway does not know our request", after),
-            _ => Handed::unwell(code, "the gateway failed", after),
+            status => Handed::failed(status, "the gateway failed", after),
         }
     }
 }

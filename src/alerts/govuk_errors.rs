@@ -48,7 +48,7 @@ pub(super) fn judge(a: &Answer, now: DateTime<Utc>) -> Handed {
         }
         (500..=599, _) => {
             let after = retry_after(a.headers.get("retry-after"), now);
-            Handed::unwell(code, "GOV.UK Notify failed", after)
+            Handed::failed(a.status, "GOV.UK Notify failed", after)
         }
         // Not an answer of Notify's: something in between spoke, or the address is wrong.
         _ => Handed::unwell(code, "an answer GOV.UK Notify does not give", None),

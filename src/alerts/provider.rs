@@ -41,6 +41,12 @@ impl Handed {
         Self { unsure: true, ..Self::unwell(code, why, None) }
     }
 
+    /// The provider answered 5xx. Only 503 says that nothing was done: behind any other a message
+    /// may have been taken (504 is a timeout that somebody else saw).
+    pub(super) fn failed(code: u16, why: &'static str, after: Option<Duration>) -> Self {
+        Self { unsure: code != 503, ..Self::unwell(Some(code), why, after) }
+    }
+
     pub(super) fn at_providers_fault(self) -> Self {
         Self { provider_fault: true, ..self }
     }

@@ -29,13 +29,11 @@ pub struct Size {
 #[must_use]
 pub fn size(text: &str) -> Size {
     let septets: Option<Vec<usize>> = text.chars().map(septets).collect();
-    match septets {
-        Some(widths) => measure(Alphabet::Gsm7, &widths, 160, 153),
-        None => {
-            let widths: Vec<usize> = text.chars().map(char::len_utf16).collect();
-            measure(Alphabet::Ucs2, &widths, 70, 67)
-        }
+    if let Some(widths) = septets {
+        return measure(Alphabet::Gsm7, &widths, 160, 153);
     }
+    let widths: Vec<usize> = text.chars().map(char::len_utf16).collect();
+    measure(Alphabet::Ucs2, &widths, 70, 67)
 }
 
 /// The characters that make a text more than twice as dear: those outside the GSM alphabet.

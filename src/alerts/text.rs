@@ -69,7 +69,8 @@ pub fn sms(m: &Message, links: &Links, words: &Words) -> String {
 #[must_use]
 pub fn say(m: &Message, links: &Links, words: &Words) -> String {
     let mut filled = filled(m, links);
-    filled.reference = phone::for_speech(&filled.reference);
+    // The template ends its own sentence.
+    phone::for_speech(&filled.reference).trim_end_matches('.').clone_into(&mut filled.reference);
     let mut text = render(m, Medium::Voice, words, &filled);
     if m.asks() {
         text.push_str(

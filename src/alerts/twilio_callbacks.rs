@@ -43,12 +43,11 @@ fn spellings(url: &str) -> Vec<String> {
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, tail) = rest.split_at(end);
     let port = authority.rsplit_once(':').filter(|(_, p)| p.bytes().all(|b| b.is_ascii_digit()));
-    match port {
-        Some((host, _)) => all.push(format!("{scheme}://{host}{tail}")),
-        None => {
-            let known = Url::parse(url).ok().and_then(|u| u.port_or_known_default());
-            all.extend(known.map(|p| format!("{scheme}://{authority}:{p}{tail}")));
-        }
+    if let Some((host, _)) = port {
+        all.push(format!("{scheme}://{host}{tail}"));
+    } else {
+        let known = Url::parse(url).ok().and_then(|u| u.port_or_known_default());
+        all.extend(known.map(|p| format!("{scheme}://{authority}:{p}{tail}")));
     }
     all
 }

@@ -24,7 +24,7 @@ pub(super) fn judge(status: u16, number: Option<u64>, after: Option<Duration>) -
             Handed::refused(code, "Twilio cannot reach this number")
         }
         (400, Some(21602 | 21617)) => Handed::refused(code, "Twilio does not take this text"),
-        (500..=599, _) => Handed::unwell(code, "Twilio failed", after),
+        (500..=599, _) => Handed::failed(status, "Twilio failed", after),
         // Sender, country, trial account, and whatever number comes next year: nothing the
         // recipient could help, so the next provider has a try.
         (400, Some(_)) => {

@@ -1,7 +1,7 @@
-//! What Twilio says in a call, as TwiML. It is XML, and everything in it is escaped: a name from
+//! What Twilio says in a call, as `TwiML`. It is XML, and everything in it is escaped: a name from
 //! configuration must not become a verb.
 
-/// Longest TwiML that Twilio takes inside a request, in characters.
+/// Longest `TwiML` that Twilio takes inside a request, in characters.
 pub(super) const LIMIT: usize = 4000;
 
 const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response>";

@@ -16,6 +16,7 @@ use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
 use crate::config::Config;
 use crate::config::area::{Book, Directory};
+use crate::domain::alert::Channel;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
@@ -23,10 +24,14 @@ use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
-use crate::web::{DemoBox, Web};
-use crate::work::{Dispatcher, Handle, Limits as PaceLimits, Settings, upkeep};
+use crate::web::{DemoBox, HookKeys, Web};
+use crate::work::{
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
+    watcher,
+};
 use chrono::Duration;
 use secrecy::ExposeSecret;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 use tokio::net::TcpListener;
@@ -97,7 +102,9 @@ async fn build(
         metrics.clone(),
     )
     .await?;
-    let book = Book::new(Directory::clone(&directory));
+    let mut today = Directory::clone(&directory);
+    today.set_silent(silent(config));
+    let book = Book::new(today);
     let service = Service {
         store: store.clone(),
         book,
@@ -174,8 +181,21 @@ pub async fn start(
             metrics: parts.metrics.clone(),
             settings: settings(config, lease),
         };
-        workers.push(tokio::spawn(dispatcher.run(inbox, dispatch_stopped)));
+        workers.push(tokio::spawn(dispatcher.run(inbox, dispatch_stopped.clone())));
     }
+    let s = || parts.service.clone();
+    if !held {
+        // A restored copy climbs no ladder: it would tell partners of what is long over.
+        workers.push(tokio::spawn(escalator(s(), dispatch_stopped.clone())));
+        let (watch, copy) = (config.watch.clone(), config.copy.clone());
+        workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
+        workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
+    }
+    let watch = Watch {
+        every: StdDuration::from_secs(config.watch.every_seconds),
+        heartbeat: config.watch.heartbeat_url.clone(),
+    };
+    workers.push(tokio::spawn(watcher(s(), watch, dispatch_stopped)));
     workers.push(tokio::spawn(upkeep(
         store,
         clock,
@@ -197,6 +217,13 @@ pub async fn start(
         secure: config.server.public_url.starts_with("https://"),
         templates: crate::web::templates()?,
         write_probe: Arc::default(),
+        hooks: Arc::new(HookKeys {
+            notify_token: config.govuk_notify.callback_token.clone(),
+            gateway: config.gateway.keys().unwrap_or_default(),
+            twilio_token: config.twilio.auth_token.clone(),
+            base: config.server.public_url.trim_end_matches('/').to_owned(),
+        }),
+        stopping: server_stopped.clone(),
         demo,
     };
     let tls = server::tls(&config.server)?;
@@ -216,6 +243,14 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+/// Channels without a provider. E-mail and webhooks are always tried: what is missing there is
+/// refused at start.
+fn silent(config: &Config) -> BTreeSet<Channel> {
+    let c = &config.channels;
+    let none = [(Channel::Sms, c.sms.is_empty()), (Channel::Voice, c.voice.is_empty())];
+    none.into_iter().filter(|(_, empty)| *empty).map(|(channel, _)| channel).collect()
 }
 
 /// The texts of messages, checked against everybody who may be written to.

@@ -9,13 +9,18 @@ use crate::auth::policy::{Role, TokenScope};
 use crate::auth::token;
 use crate::config::area::{self, Directory};
 use crate::config::{self, Config, MailTls};
+use crate::domain::alert::AlertKind;
+use crate::domain::civil_time;
+use crate::domain::directory::{Rule, Urgency, When, default_steps};
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{Key, random_token};
 use crate::platform::fresh;
 use crate::platform::telemetry::{self, Shape};
 use crate::service::Service;
 use crate::store::UserRow;
+use crate::store::changes::{ChangeSet, DoneRow};
 use crate::web::DemoBox;
+use chrono::Datelike;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +44,7 @@ pub(super) async fn run(
     data: PathBuf,
     database: Option<String>,
     cases: u32,
+    speed: u32,
 ) -> Result<u8, Failure> {
     telemetry::start(Shape::Pretty, "warn,child_death_review=info");
     std::fs::create_dir_all(&data)?;
@@ -64,17 +70,30 @@ pub(super) async fn run(
     set(&mut config, &data, database, &url, mail.local_addr()?.port())?;
 
     let clock: SharedClock = Arc::new(SystemClock);
-    let demo = Arc::new(DemoBox::default());
+    let secret = format!("whsec_{}", Key::random()?.to_base64());
+    config.gateway.url = format!("{url}/demo/gateway");
+    config.gateway.secrets = secret.clone().into();
+    config.channels.sms = vec![config::Provider::Gateway];
+    config.channels.voice = vec![config::Provider::Gateway];
+    let demo = Arc::new(DemoBox::new(secret, url.clone()));
     tokio::spawn(demo_mail::catch(mail, demo.clone(), clock.clone()));
-    let directory = Arc::new(directory(&url)?);
+    let directory = Arc::new(directory(&url, speed)?);
+    // Before anything runs that would climb the ladders of deaths long past.
+    let sheet = {
+        let service = app::parts(&config, directory.clone()).await?.service;
+        quiet_today(&service).await?;
+        if cases > 0 && is_empty(&service).await? {
+            eprintln!("Making {cases} synthetic cases…");
+            seed_cases(&service, cases, 1, Spread::EveryStage).await?;
+        }
+        credentials(&service, &clock, sheet, &url).await?
+    };
     let running = app::start(&config, directory, listener, clock.clone(), Some(demo)).await?;
-    let sheet = credentials(&running.service, &clock, sheet, &url).await?;
-    if cases > 0 && is_empty(&running.service).await? {
-        eprintln!("Making {cases} synthetic cases…");
-        seed_cases(&running.service, cases, 1, Spread::EveryStage).await?;
-    }
     write_secret(&sheet_path, &serde_json::to_string_pretty(&sheet)?)?;
     print_sheet(&sheet, &sheet_path);
+    if speed > 1 {
+        println!("Ladders climb {speed} times faster than they would (--speed).\n");
+    }
     running.until_told().await?;
     Ok(0)
 }
@@ -123,8 +142,12 @@ fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Northshire, with its webhooks pointed at our own catcher.
-fn directory(url: &str) -> Result<Directory, Failure> {
+///
+/// The ladders climb `speed` times faster than they would: nobody who tries the demo waits a
+/// quarter of an hour for the last step.
+fn directory(url: &str, speed: u32) -> Result<Directory, Failure> {
     let mut area = area::parse("Northshire", include_str!("../../config/area.example.toml"))?;
+    hasten(&mut area, speed.max(1));
     for agency in &mut area.agencies {
         for c in &mut agency.contacts {
             if c.kind == crate::domain::directory::PointKind::Webhook {
@@ -133,6 +156,49 @@ fn directory(url: &str) -> Result<Directory, Failure> {
         }
     }
     Ok(Directory::from_areas(vec![("Northshire".to_owned(), area)])?)
+}
+
+fn hasten(area: &mut area::Area, speed: u32) {
+    // The usual ladder, written out, so that it can be shortened.
+    for kind in AlertKind::EVENTS.iter().filter(|k| k.is_response()) {
+        for agency in area.agencies.iter().filter(|a| a.told_of.contains(kind)) {
+            area.policy.push(Rule {
+                agencies: vec![agency.id.clone()],
+                events: vec![*kind],
+                when: When::Always,
+                told: true,
+                urgency: Urgency::Now,
+                acknowledge: agency.acknowledge,
+                act_within_minutes: None,
+                steps: default_steps(),
+                last: area.last_step.clone(),
+            });
+        }
+    }
+    for rule in &mut area.policy {
+        for s in &mut rule.steps {
+            s.after_seconds /= speed;
+        }
+        if let Some(l) = &mut rule.last {
+            l.after_seconds /= speed;
+            l.repeat_seconds = (l.repeat_seconds / speed).max(60);
+        }
+    }
+}
+
+/// Today's calendar work counts as done: a demo starts quiet.
+async fn quiet_today(service: &Service) -> Result<(), Failure> {
+    let now = service.clock.now();
+    let local = civil_time::local(now);
+    let row = |what: &str, day: String| DoneRow { what: what.to_owned(), day, at: now };
+    let week = format!("{}-W{:02}", local.iso_week().year(), local.iso_week().week());
+    let done =
+        vec![row("tonight/northshire", local.date().to_string()), row("test/northshire", week)];
+    for d in done {
+        // Done before, in an earlier run of the same day.
+        let _ = service.store.commit(ChangeSet { done: vec![d], ..ChangeSet::default() }).await;
+    }
+    Ok(())
 }
 
 async fn is_empty(service: &Service) -> Result<bool, Failure> {
@@ -187,6 +253,7 @@ fn print_sheet(sheet: &Value, path: &Path) {
     let url = sheet["url"].as_str().unwrap_or_default();
     println!("  Notify a death     {url}/notify");
     println!("  What was sent      {url}/demo/outbox");
+    println!("  Open alerts        {url}/board");
     println!("  Coordinator's desk {url}/\n");
     for u in sheet["users"].as_array().into_iter().flatten() {
         let text = |k: &str| u[k].as_str().unwrap_or_default();

@@ -87,5 +87,6 @@ fn caught(raw: &str, to: String, clock: &SharedClock) -> Caught {
         links: links_in(text),
         text: text.to_owned(),
         headers,
+        message_id: None,
     }
 }

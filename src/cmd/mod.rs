@@ -6,6 +6,7 @@ mod demo_mail;
 mod export;
 mod import;
 mod journal;
+mod reach;
 mod seed;
 pub mod synth;
 
@@ -46,6 +47,9 @@ enum Command {
         /// Synthetic cases to make when the database is empty
         #[arg(long, default_value_t = 40)]
         cases: u32,
+        /// How many times faster ladders climb than they would
+        #[arg(long, default_value_t = 6)]
+        speed: u32,
     },
     /// Serve people and partners; refuses to start on an unsafe configuration
     Serve,
@@ -94,6 +98,30 @@ enum Command {
     Hold,
     /// Let a restored or held copy send messages again
     Resume,
+    /// Watch that every open alert has a live next step, from outside the serving nodes
+    Monitor {
+        /// A serving node whose readiness is asked too, like <https://cdr.example>
+        #[arg(long, value_name = "URL")]
+        node: Option<String>,
+        /// Look once and end: 0 if all is well, 1 if not
+        #[arg(long)]
+        once: bool,
+    },
+    /// Tell every partner as if a Joint Agency Response had been triggered, and say who was reached
+    Drill {
+        #[arg(long)]
+        area: Option<String>,
+        /// How long to wait for answers
+        #[arg(long, default_value_t = 30)]
+        minutes: i64,
+    },
+    /// Print the emergency card: whom to ring, in which order, when the service is down
+    Card {
+        #[arg(long)]
+        area: Option<String>,
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Show how many messages wait and how many were given up
     Outbox,
     /// Make realistic synthetic cases, the same for the same seed
@@ -209,8 +237,8 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Whatever went wrong, in words.
 pub async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
-        Command::Demo { listen, data, database, cases } => {
-            demo::run(listen, data, database, cases).await
+        Command::Demo { listen, data, database, cases, speed } => {
+            demo::run(listen, data, database, cases, speed).await
         }
         Command::Keys { what: KeysWhat::New } => admin::new_key(),
         command => configured(command, config::load(cli.config.as_deref())?).await,
@@ -245,6 +273,9 @@ async fn configured(command: Command, config: Config) -> Result<u8, Failure> {
         Command::Restore { file } => admin::restore(&config, &file).await,
         Command::Hold => admin::sending(&config, backup::HELD).await,
         Command::Resume => admin::sending(&config, "on").await,
+        Command::Monitor { node, once } => reach::monitor(&config, node.as_deref(), once).await,
+        Command::Drill { area, minutes } => reach::drill(&config, area, minutes).await,
+        Command::Card { area, out } => reach::card(&config, area, &out).await,
         Command::Outbox => admin::outbox(&config).await,
         Command::Seed { cases, seed } => seed::command(&config, cases, seed).await,
         Command::Demo { .. } => Ok(0), // handled in `run`

@@ -115,6 +115,15 @@ async fn one(
                 reply: Reply::CanAttend,
             };
             mine.acknowledge(&caller, id, ack).await?;
+            if a["kind"].as_str().is_some_and(|k| k.starts_with("jar_")) {
+                // Or they would be asked for their part of the response, months later.
+                let wish = Wish::Plan {
+                    agency: a["agency"].as_str().unwrap_or_default().to_owned(),
+                    person: Person { name: "Duty officer Trialmoor".into(), ..Person::default() },
+                    entry: "Attended.".to_owned(),
+                };
+                mine.change(&caller, &reference, wish, None).await?;
+            }
         }
     }
     for (record, at) in steps(&s, n, spread, now) {

@@ -1,8 +1,8 @@
 //! The directories of all areas: read from files at first start, replaced by later versions from
 //! the database while serving.
 
-use super::Config;
-use crate::domain::alert::{AlertKind, Recipient};
+use super::{Config, Provider};
+use crate::domain::alert::{AlertKind, Channel, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::directory::{self, Contact, Hidden, Known, PointKind};
 use base64::Engine;
@@ -31,6 +31,8 @@ pub struct Directory {
     first: String,
     /// Webhook signing keys by lane (`area/agency/contact`).
     secrets: BTreeMap<String, Vec<Hidden>>,
+    /// Channels without a provider.
+    silent: BTreeSet<Channel>,
 }
 
 #[derive(Clone, Debug)]
@@ -126,8 +128,19 @@ impl Directory {
 
     /// What is known of an area's contact points from now on.
     pub fn set_known(&mut self, area: &str, known: Known) {
+        let silent = self.silent.clone();
         if let Some(e) = self.areas.get_mut(area) {
-            e.known = known;
+            e.known = Known { silent, ..known };
+        }
+    }
+
+    /// Channels for which no provider is configured; what plans leave out.
+    pub fn set_silent(&mut self, silent: BTreeSet<Channel>) {
+        self.silent = silent;
+        let ids: Vec<String> = self.areas.keys().cloned().collect();
+        for id in ids {
+            let known = self.known(&id);
+            self.set_known(&id, known);
         }
     }
 
@@ -199,7 +212,10 @@ impl Directory {
             {
                 let lane = area.point_name(&agency.id, &c.id);
                 match c.kind {
-                    PointKind::Email if config.mail.host.is_empty() => {
+                    PointKind::Email
+                        if config.mail.host.is_empty()
+                            && config.channels.email.iter().all(|p| *p == Provider::Smtp) =>
+                    {
                         wrong.push(format!("{lane} is an e-mail address but mail.host is not set"));
                     }
                     PointKind::Email if !c.address.contains('@') => {

@@ -7,7 +7,7 @@ mod outward;
 mod providers;
 mod sections;
 
-pub use outward::{Copies, Messages};
+pub use outward::{Copies, Messages, Watch};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -23,7 +23,7 @@ use std::path::Path;
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Secrets that may also stand in a file named by `…_FILE`.
-const SECRET_KEYS: [&str; 9] = [
+const SECRET_KEYS: [&str; 10] = [
     "CRYPT__MASTER_KEY",
     "DATABASE__URL",
     "MAIL__PASSWORD",
@@ -33,6 +33,7 @@ const SECRET_KEYS: [&str; 9] = [
     "TWILIO__AUTH_TOKEN",
     "COPY__URL",
     "COPY__BEARER",
+    "WATCH__HEARTBEAT_URL",
 ];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,6 +52,7 @@ pub struct Config {
     pub dispatch: Dispatch,
     pub messages: Messages,
     pub copy: Copies,
+    pub watch: Watch,
     pub journal: Journal,
     pub log: Log,
 }
@@ -121,6 +123,7 @@ impl Config {
         let slowest = self.slowest_send();
         self.dispatch.check(slowest, &mut wrong);
         self.messages.check(&mut wrong);
+        self.watch.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {

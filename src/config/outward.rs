@@ -1,7 +1,7 @@
 //! Sections about what leaves the machine: the texts of messages, and encrypted copies.
 
 use crate::platform::age_file::Recipient;
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{NaiveDate, NaiveTime, Weekday};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::net::IpAddr;
@@ -250,5 +250,37 @@ mod tests {
         Messages { file: Some("/no/such.toml".into()), max_sms_segments: 0, link_hours: 1 }
             .check(&mut wrong);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
+    }
+}
+
+/// The watcher, and work by the calendar.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// How often everything is looked at.
+    pub every_seconds: u64,
+    /// Called by GET when every check passed; whoever is behind it alarms when it is not. May carry
+    /// its own authority, so it is a secret.
+    #[serde(serialize_with = "hidden", skip_serializing_if = "Option::is_none", default)]
+    pub heartbeat_url: Option<SecretString>,
+    /// Time of day in England of the daily word whether tonight is covered.
+    pub tonight_at: NaiveTime,
+    /// Day and time of the weekly silent test of every contact point.
+    pub test_weekday: Weekday,
+    pub test_at: NaiveTime,
+}
+
+impl Watch {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        if !(5..=60).contains(&self.every_seconds) {
+            wrong.push("watch.every_seconds must be 5 to 60".into());
+        }
+        if let Some(url) = &self.heartbeat_url {
+            let url = secrecy::ExposeSecret::expose_secret(url);
+            let local = url.starts_with("http://127.0.0.1") || url.starts_with("http://localhost");
+            if !url.starts_with("https://") && !local {
+                wrong.push("watch.heartbeat_url must start with https://".into());
+            }
+        }
     }
 }

@@ -253,6 +253,9 @@ mod tests {
         wrong
     }
 
+    /// What a complaint must say, and the change that earns it.
+    type Case = (&'static str, fn(&mut Config));
+
     fn filled(c: &mut Config) {
         c.govuk_notify.api_key = "name-x-y".into();
         c.govuk_notify.sms_template = "6fa7a0a2-64a1-4b06-95e1-3a8a3e6f3d42".into();
@@ -274,7 +277,7 @@ mod tests {
 
     #[test]
     fn each_unsafe_or_missing_setting_is_named() {
-        let cases: &[(&str, fn(&mut Config))] = &[
+        let cases: &[Case] = &[
             ("channels.voice: govuk_notify", |c| c.channels.voice.push(Provider::GovukNotify)),
             ("channels.sms names twilio twice", |c| c.channels.sms.push(Provider::Twilio)),
             ("channels.sms names twilio but", |c| c.twilio.account_sid.clear()),

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub open_alerts: Gauge,
     pub oldest_unacknowledged_minutes: Gauge,
     pub dead_letters: Gauge,
+    /// What the watcher holds against the service.
+    pub findings: Gauge,
     pub queue: Gauge,
 }
 
@@ -47,6 +49,7 @@ impl Default for Metrics {
             open_alerts: Gauge::default(),
             oldest_unacknowledged_minutes: Gauge::default(),
             dead_letters: Gauge::default(),
+            findings: Gauge::default(),
             queue: Gauge::default(),
         };
         let r = &mut m.registry;
@@ -64,6 +67,11 @@ impl Default for Metrics {
             "oldest_unacknowledged_minutes",
             "Age of the oldest alert that waits for a person",
             m.oldest_unacknowledged_minutes.clone(),
+        );
+        r.register(
+            "watcher_findings",
+            "What the watcher found and could not mend",
+            m.findings.clone(),
         );
         r.register(
             "dead_letters",

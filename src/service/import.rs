@@ -331,14 +331,13 @@ fn csv_when(w: When) -> directory_csv::When {
 pub fn differences(before: &Area, after: &Area) -> Vec<Difference> {
     let mut out = Vec::new();
     for a in &after.agencies {
-        match before.agency(&a.id) {
-            Some(b) => of_agency(b, a, &mut out),
-            None => {
-                out.push(say("added", format!("{} ({}), to ring: {}", a.name, a.id, a.ring)));
-                let nothing = Agency { contacts: Vec::new(), people: Vec::new(), ..a.clone() };
-                of_agency(&nothing, a, &mut out);
-            }
+        if let Some(b) = before.agency(&a.id) {
+            of_agency(b, a, &mut out);
+            continue;
         }
+        out.push(say("added", format!("{} ({}), to ring: {}", a.name, a.id, a.ring)));
+        let nothing = Agency { contacts: Vec::new(), people: Vec::new(), ..a.clone() };
+        of_agency(&nothing, a, &mut out);
     }
     for b in before.agencies.iter().filter(|b| after.agency(&b.id).is_none()) {
         out.push(say("removed", format!("{} with everybody in it", b.name)));

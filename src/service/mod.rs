@@ -5,6 +5,7 @@
 mod answer;
 mod change;
 mod directory;
+mod drills;
 mod dry_run;
 mod error;
 mod escalate;
@@ -20,6 +21,7 @@ mod receipts;
 pub use answer::{Acknowledgement, HandOn, Reply};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use directory::{AreaVersion, GAP_DAYS};
+pub use drills::{DrillLine, DrillResult};
 pub use dry_run::{DryRun, Run, RunLast, RunStep, Try, length};
 pub use error::{ServiceError, invalid};
 pub use escalate::Escalated;
@@ -27,7 +29,7 @@ pub use export::{Export, ExportError, Format, Piece};
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};
-pub use read::{AlertDetail, CaseDetail, CaseQuery, TimelineItem};
+pub use read::{AlertDetail, BoardCase, CaseDetail, CaseQuery, TimelineItem};
 pub use receipts::Taken;
 
 use crate::auth::policy::{Action, Caller, Object, may};

@@ -26,7 +26,7 @@ pub fn fresh_id(name: &str, gap: char, taken: impl Fn(&str) -> bool) -> String {
     if free(plain) {
         return plain.to_owned();
     }
-    (2_u32..).map(|n| format!("{plain}{gap}{n}")).find(|id| free(id)).unwrap_or_default()
+    (2..u32::MAX).map(|n| format!("{plain}{gap}{n}")).find(|id| free(id)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use super::Service;
 use super::error::ServiceError;
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::alert::{Channel, ContactPoint};
-use crate::domain::case::CaseState;
+use crate::domain::case::{Alert, CaseState};
 use crate::domain::deadline::{self, Clock};
-use crate::domain::escalation::Why;
+use crate::domain::escalation::{Phase, Why};
 use crate::domain::event::{Event, Means, Recorded, Step};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{CaseId, Reference};
@@ -58,6 +58,34 @@ pub struct AlertDetail {
     pub acknowledged_by: Option<String>,
     pub acknowledged_role: Option<String>,
     pub acknowledged_means: Option<Means>,
+    /// Where the obligation stands: untracked, climbing, ringing, acting, settled.
+    pub phase: String,
+    /// Who or what was tried last, in words.
+    pub tried: String,
+    /// What happens next, in words; empty when nothing is owed.
+    pub next_step: String,
+    pub next_step_at: Option<DateTime<Utc>>,
+    /// Minutes since it began, while nobody has acknowledged.
+    pub waiting_minutes: Option<i64>,
+    /// Who rings when nothing else has worked, and where they are reached.
+    pub human: Option<String>,
+    pub human_number: Option<String>,
+    pub human_told_at: Option<DateTime<Utc>>,
+    /// Who could not attend, and whom they named.
+    pub handed_on: Option<String>,
+    /// It had been opened when it was recalled.
+    pub opened_before_recall: bool,
+    pub drill: bool,
+}
+
+/// One case on the board of all open alerts.
+#[derive(Clone, Debug, Serialize)]
+pub struct BoardCase {
+    pub reference: String,
+    pub area: String,
+    pub drill: bool,
+    pub received_at: DateTime<Utc>,
+    pub alerts: Vec<AlertDetail>,
 }
 
 /// One line of what happened, as a sentence.
@@ -142,16 +170,88 @@ impl Service {
         Ok(self.alert_details(&state, self.store.alerts(id).await?))
     }
 
+    /// An area's open cases with who has been reached, for the daily copy.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn open_cases(&self, area: &str) -> Result<Vec<serde_json::Value>, ServiceError> {
+        let mut out = Vec::new();
+        let mut after = None;
+        loop {
+            let filter = CaseFilter { areas: vec![area.to_owned()], ..CaseFilter::default() };
+            let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
+            let Some(last) = rows.last() else { return Ok(out) };
+            after = Some((last.received_at, last.id));
+            for r in rows.iter().filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn")) {
+                let id = CaseId(r.id);
+                self.store.audit(self.now(), "system", "copy_case", Some(id)).await?;
+                let Some(loaded) = self.store.load(id).await? else { continue };
+                let alerts = self.alert_details(&loaded.state, self.store.alerts(id).await?);
+                out.push(serde_json::json!({
+                    "reference": r.reference,
+                    "stage": r.stage,
+                    "jar": r.jar,
+                    "received_at": r.received_at,
+                    "facts": loaded.state.facts,
+                    "partners": alerts,
+                }));
+            }
+        }
+    }
+
+    /// Every case of the caller's areas that waits for somebody, newest first.
+    ///
+    /// # Errors
+    /// Not allowed, or the database is away.
+    pub async fn board(&self, caller: &Caller) -> Result<Vec<BoardCase>, ServiceError> {
+        Self::allow(caller, Action::ListCases, Object::default())?;
+        let areas = self.areas_of(caller);
+        let mut out = Vec::new();
+        for id in self.store.cases_with_open(&areas, MOST_ON_BOARD).await? {
+            let id = CaseId(id);
+            let Some(loaded) = self.store.load(id).await? else { continue };
+            let s = loaded.state;
+            let alerts = self.alert_details(&s, self.store.alerts(id).await?);
+            out.push(BoardCase {
+                reference: s.reference.to_string(),
+                area: s.area.clone(),
+                drill: s.drill,
+                received_at: s.received_at,
+                alerts,
+            });
+        }
+        Ok(out)
+    }
+
     fn alert_details(&self, state: &CaseState, rows: Vec<AlertView>) -> Vec<AlertDetail> {
         use crate::domain::alert::{AlertKind, AlertState};
+        let now = self.now();
+        let directory = self.directory();
         let detail = |r: AlertView| {
-            let ack = state
-                .alerts
-                .get(&crate::domain::id::AlertId(r.id))
-                .and_then(|a| a.acknowledged.as_ref());
-            let ring = self.directory().agency(&state.area, &r.agency).map(|a| a.ring.clone());
+            let held = state.alerts.get(&crate::domain::id::AlertId(r.id));
+            let ack = held.and_then(|a| a.acknowledged.as_ref());
+            let human = held.and_then(|a| a.ladder.as_ref()).map(|l| &l.human);
+            let unanswered = held.is_some_and(|a| a.progress.is_unanswered());
+            let ring = directory.agency(&state.area, &r.agency).map(|a| a.ring.clone());
             AlertDetail {
                 id: r.id,
+                phase: r.phase,
+                tried: held.map(|a| points_said(&a.last_points)).unwrap_or_default(),
+                next_step: held.map(next_step).unwrap_or_default(),
+                next_step_at: held.and_then(|a| a.progress.next_at),
+                waiting_minutes: unanswered.then(|| (now - r.planned_at).num_minutes()),
+                human: human.map(|h| h.name.clone()),
+                human_number: human.map(|h| h.number.clone()),
+                human_told_at: held.and_then(|a| a.human_told),
+                handed_on: held.and_then(|a| a.handed_on.as_ref()).map(|(p, to)| {
+                    if to.is_empty() {
+                        p.name.clone()
+                    } else {
+                        format!("{}, who named {to}", p.name)
+                    }
+                }),
+                opened_before_recall: held.is_some_and(|a| a.opened_before_recall),
+                drill: r.drill,
                 ring: ring.unwrap_or_default(),
                 kind_label: AlertKind::parse(&r.kind).map_or("", AlertKind::label).to_owned(),
                 state_label: AlertState::parse(&r.state).map_or("", AlertState::label).to_owned(),
@@ -341,6 +441,24 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             None => format!("Put on the list of {panel_name}."),
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+    }
+}
+
+/// Cases on the board at most: more than that is a disaster that one page does not show.
+const MOST_ON_BOARD: i64 = 200;
+
+/// What an obligation does next, in words.
+fn next_step(a: &Alert) -> String {
+    let Some(l) = &a.ladder else { return String::new() };
+    let human = format!("{} ({}) is told to ring", l.human.name, l.human.number);
+    match a.progress.phase {
+        Phase::Climbing => match l.rungs.get(a.progress.rung as usize) {
+            Some(r) => points_said(&r.points),
+            None => human,
+        },
+        Phase::Ringing => format!("{human} again"),
+        Phase::Acting => "asked again, unless their part stands in the response plan".to_owned(),
+        Phase::Untracked | Phase::Settled => String::new(),
     }
 }
 

@@ -10,9 +10,8 @@ use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::directory;
 use crate::domain::event::Means;
 use crate::domain::id::AlertId;
-use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, HookRow, PointChange, ReceiptRow};
-use crate::store::{CommitError, SentRow};
-use chrono::{DateTime, Utc};
+use crate::store::SentRow;
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, PointChange, ReceiptRow};
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,22 +29,24 @@ impl Service {
     ///
     /// # Errors
     /// Nothing can be stored.
-    pub async fn receipt(
-        &self,
-        sent: &SentRow,
-        receipt: &Receipt,
-        hook: Option<HookRow>,
-    ) -> Result<(), ServiceError> {
+    pub async fn receipt(&self, sent: &SentRow, receipt: &Receipt) -> Result<(), ServiceError> {
         let now = self.now();
         let word = word(receipt);
         let last = matches!(sent.receipt.as_deref(), Some("delivered"))
             || is_failure(sent.receipt.as_deref());
         let news = sent.receipt.as_deref() != Some(word) && !last;
-        let mut set = ChangeSet { hooks: hook.into_iter().collect(), ..ChangeSet::default() };
-        if news {
+        let mut set = ChangeSet::default();
+        if !news {
+            return Ok(());
+        }
+        {
             let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
             let point = self.store.point_change(&sent.lane, &area, &sent.address);
-            let ask_at = if receipt.is_final() { None } else { ask_again(sent, now) };
+            let ask_at = if receipt.is_final() {
+                None
+            } else {
+                ask_after(sent.provider.as_deref()).map(|d| now + d)
+            };
             set.receipts.push(ReceiptRow {
                 delivery_id: sent.id,
                 receipt: word.to_owned(),
@@ -85,15 +86,9 @@ impl Service {
                 state: state.word(),
                 rank: state.rank(),
             });
-        } else if set.hooks.is_empty() {
-            return Ok(());
         }
-        match self.store.commit(set).await {
-            // Taken before: a replay changes nothing.
-            Ok(()) | Err(CommitError::Conflict) => {}
-            Err(e) => return Err(e.into()),
-        }
-        if matches!(receipt, Receipt::PermanentFailure) && news {
+        self.store.commit(set).await?;
+        if matches!(receipt, Receipt::PermanentFailure) {
             self.refresh_directory().await?;
             self.gap_at(&sent.lane, "does not work any more").await?;
         }
@@ -275,14 +270,6 @@ fn word(r: &Receipt) -> &'static str {
 
 fn is_failure(receipt: Option<&str>) -> bool {
     receipt.is_some_and(|r| r.ends_with("_failure"))
-}
-
-/// When to ask again: ever more seldom, for three days.
-fn ask_again(sent: &SentRow, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    let age = now - sent.created_at;
-    ask_after(sent.provider.as_deref(), 0)?;
-    (age < chrono::Duration::days(3))
-        .then(|| now + age.clamp(chrono::Duration::minutes(1), chrono::Duration::hours(6)))
 }
 
 #[cfg(test)]

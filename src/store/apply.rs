@@ -283,10 +283,6 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "INSERT INTO done (what, day, at) VALUES ($1, $2, $3)";
         on!(conn conn, |c| sqlx::query(SQL).bind(&d.what).bind(&d.day).bind(d.at).execute(c).await?.rows_affected());
     }
-    for h in sets.iter().flat_map(|s| &s.hooks) {
-        const SQL: &str = "INSERT INTO hook_seen (digest, at) VALUES ($1, $2)";
-        on!(conn conn, |c| sqlx::query(SQL).bind(&h.digest).bind(h.at).execute(c).await?.rows_affected());
-    }
     for d in sets.iter().flat_map(|s| &s.directories) {
         const SQL: &str = "INSERT INTO directory (area, version, at, actor, what, sealed) VALUES ($1, $2, $3, $4, $5, $6)";
         on!(conn conn, |c| sqlx::query(SQL).bind(&d.area).bind(d.version).bind(d.at).bind(&d.actor).bind(&d.what).bind(&d.sealed).execute(c).await?.rows_affected());

@@ -34,8 +34,6 @@ pub struct ChangeSet {
     /// Daily and weekly work done by this change: (what, day). If another node was first, the
     /// whole change is a conflict.
     pub done: Vec<DoneRow>,
-    /// Call-backs taken by this change, by digest; taken before: a conflict.
-    pub hooks: Vec<HookRow>,
     pub directories: Vec<DirectoryRow>,
     pub answers: Vec<AnswerRow>,
     pub audit: Vec<AuditRow>,

@@ -22,6 +22,7 @@ mod reference;
 mod rows;
 mod seal;
 mod verify;
+mod watch;
 mod writer;
 
 pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
@@ -36,6 +37,7 @@ pub use panels::{ExportCase, ExportRow, PanelLine};
 pub use rebuild::Rebuilt;
 pub use receipts::SentRow;
 pub use verify::{Finding, Report};
+pub use watch::FindingRow;
 pub use writer::{CommitError, Task};
 
 use crate::platform::crypt::{CryptError, Keyring};

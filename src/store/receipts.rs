@@ -86,4 +86,43 @@ impl Store {
         }))
         .await
     }
+
+    /// Puts the next question off: by as much as the message is old, at most six hours, and never
+    /// again after three days.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn ask_later(&self, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let Some(sent) = self.sent(id).await? else { return Ok(()) };
+        let age = now - sent.created_at;
+        let wait = age.clamp(chrono::Duration::minutes(1), chrono::Duration::hours(6));
+        let next = (age < chrono::Duration::days(3)).then(|| now + wait);
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const SQL: &str = "UPDATE delivery SET ask_at = $2 WHERE id = $1 AND ask_at IS NOT NULL";
+                on!(conn conn, |c| sqlx::query(SQL).bind(id).bind(next).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await?;
+        Ok(())
+    }
+
+    /// Whether a call-back comes for the first time.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn first_hook(&self, hook: super::changes::HookRow) -> Result<bool, StoreError> {
+        let (tx, rx) = tokio::sync::oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const SQL: &str = "INSERT INTO hook_seen (digest, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(&hook.digest).bind(hook.at).execute(c).await?.rows_affected());
+                let _ = tx.send(n == 1);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("first_hook"))
+    }
 }

@@ -5,6 +5,7 @@ mod api;
 pub mod demo;
 mod form;
 mod health;
+mod hooks;
 mod layers;
 mod pages;
 mod problem;
@@ -12,6 +13,7 @@ mod render;
 mod request;
 
 pub use demo::DemoBox;
+pub use hooks::HookKeys;
 
 use crate::alerts::link::Links;
 use crate::auth::session::Limits;
@@ -35,6 +37,10 @@ pub struct Web {
     pub templates: Arc<render::Templates>,
     /// When a write last went through for the readiness check.
     pub write_probe: Arc<tokio::sync::Mutex<Option<std::time::Instant>>>,
+    /// What carriers' call-backs prove themselves with.
+    pub hooks: Arc<HookKeys>,
+    /// Turns true when the service stops: pages that watch let go.
+    pub stopping: tokio::sync::watch::Receiver<bool>,
     /// Catchers of the demo.
     pub demo: Option<Arc<DemoBox>>,
 }
@@ -49,8 +55,11 @@ pub fn templates() -> Result<Arc<render::Templates>, minijinja::Error> {
 
 /// Every route.
 pub fn router(web: Web) -> Router {
-    let mut router =
-        Router::new().merge(api::routes()).merge(pages::routes()).merge(health::routes());
+    let mut router = Router::new()
+        .merge(api::routes())
+        .merge(pages::routes())
+        .merge(health::routes())
+        .merge(hooks::routes());
     if web.demo.is_some() {
         router = router.merge(demo::routes());
     }

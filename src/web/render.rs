@@ -28,6 +28,12 @@ const SOURCES: &[(&str, &str)] = sources![
     "queue.html",
     "case.html",
     "reached.html",
+    "reached_part.html",
+    "board_rows.html",
+    "board.html",
+    "board_part.html",
+    "drills.html",
+    "drill.html",
     "panels.html",
     "panel.html",
     "outbox.html",
@@ -45,6 +51,16 @@ const SOURCES: &[(&str, &str)] = sources![
 
 /// The style sheet, under an address that changes with it.
 pub const CSS: &str = include_str!("static/cdr.css");
+
+/// The script of live pages.
+pub const JS: &str = include_str!("static/live.js");
+
+/// Address of the script.
+#[must_use]
+pub fn js_path() -> String {
+    let digest = crate::platform::crypt::sha256(&[JS.as_bytes()]);
+    format!("/static/live-{}.js", &crate::platform::crypt::hex(&digest)[..12])
+}
 
 /// Address of the style sheet.
 #[must_use]
@@ -65,7 +81,14 @@ impl Templates {
         env.add_filter("when", |text: String| when_text(&text));
         env.add_filter("day", |text: String| day_text(&text));
         env.add_filter("words", |text: String| text.replace('_', " "));
+        // What a text asks to be answered with, for the demo's telephones.
+        env.add_filter("reply", |text: String| {
+            let asked = text.lines().find_map(|l| l.strip_prefix("Reply "));
+            asked.unwrap_or("YES").to_owned()
+        });
+        env.add_filter("clock", |text: String| clock_text(&text));
         env.add_global("css", css_path());
+        env.add_global("js", js_path());
         for (name, source) in SOURCES {
             env.add_template(name, source)?;
         }
@@ -84,6 +107,17 @@ impl Templates {
                 (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
             }
         }
+    }
+
+    /// A part of a page, for live ones.
+    pub fn text(&self, name: &str, context: impl Serialize) -> Option<String> {
+        let rendered =
+            self.0.get_template(name).and_then(|t| t.render(Value::from(Serde(&context))));
+        rendered
+            .inspect_err(
+                |e| tracing::error!(template = name, error = %e, "a page could not be rendered"),
+            )
+            .ok()
     }
 
     /// An error page that says what to do.
@@ -112,6 +146,17 @@ fn when_text(text: &str) -> String {
         |t| {
             let local = crate::domain::civil_time::local(t.with_timezone(&Utc));
             local.format("%-d %B %Y, %H:%M").to_string()
+        },
+    )
+}
+
+/// "03:14", with seconds where they count: a ladder may move within the minute.
+fn clock_text(text: &str) -> String {
+    DateTime::parse_from_rfc3339(text).map_or_else(
+        |_| text.to_owned(),
+        |t| {
+            let local = crate::domain::civil_time::local(t.with_timezone(&Utc));
+            local.format("%H:%M:%S").to_string()
         },
     )
 }

@@ -408,7 +408,7 @@ impl Dispatcher {
                 ask_at: carried
                     .provider_id
                     .as_ref()
-                    .and_then(|_| ask_after(carried.provider, 0))
+                    .and_then(|_| ask_after(carried.provider))
                     .map(|d| at + d),
             }],
             alert_changes: vec![AlertChange {

@@ -1,8 +1,17 @@
 //! Loops that run beside the service: sending what is owed, sealing the journal, watching figures.
 
+mod asker;
+mod copies;
+pub mod daily;
 mod dispatch;
+mod escalator;
 mod lanes;
 mod upkeep;
+pub mod watcher;
 
+pub use asker::asker;
+pub use daily::daily;
 pub use dispatch::{Dispatcher, Handle, Limits, Settings};
+pub use escalator::{escalate_once, escalator};
 pub use upkeep::{seal_once, upkeep};
+pub use watcher::{Watch, watcher};

@@ -272,7 +272,7 @@ on_both! {
         let alert = a["alerts"][0]["id"].as_str().unwrap();
         assert_eq!(app.form(&format!("{case}/alerts/{alert}"), &cookie, &with(&[("by", "telephone"), ("name", "Sgt Spoken")])).await.0, 303);
         let (_, board) = app.page(&format!("{case}/reached"), &cookie).await;
-        assert!(board.contains("Sgt Spoken") && board.contains("(by telephone)"));
+        assert!(board.contains("Sgt Spoken") && board.contains("(spoken to by telephone)"));
         // A panel.
         let (s, to, _) = app.form("/panels", &cookie, &with(&[("name", "May panel"), ("held_on", "2027-05-01")])).await;
         assert_eq!(s, 303);

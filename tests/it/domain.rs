@@ -236,17 +236,24 @@ fn recipients(kind: AlertKind) -> Vec<Recipient> {
         agency_name: agency.into(),
         acknowledge: true,
         contacts: Vec::new(),
+        ladder: None,
     };
     match kind {
         AlertKind::DeathNotified => vec![told("cdop_office")],
-        AlertKind::JarStoodDown => Vec::new(),
+        AlertKind::JarStoodDown | AlertKind::NotJar => Vec::new(),
         _ => vec![told("police"), told("social_care")],
     }
 }
 
 fn with<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
     let desk = Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
-    f(&mut Context { new_id: &mut Uuid::new_v4, recipients: &recipients, desk: &desk, extra: &[] })
+    f(&mut Context {
+        new_id: &mut Uuid::new_v4,
+        recipients: &recipients,
+        desk: &desk,
+        extra: &[],
+        opened: &|_| false,
+    })
 }
 
 fn body(answers: [&str; 5]) -> Value {

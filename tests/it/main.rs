@@ -6,8 +6,11 @@
 mod api;
 mod copies;
 mod domain;
+#[allow(dead_code)] // other tests script what this slice does not
+mod doubles;
 mod exchange;
 mod faults;
+mod providers;
 mod reach;
 mod rota;
 mod store;

@@ -237,6 +237,9 @@ pub fn config_for(db: &Db) -> Config {
     c.mail.timeout_seconds = 5;
     c.mail.tls = MailTls::None;
     c.journal.seal_seconds = 1;
+    // The daily word and the weekly test come when a test asks for them.
+    c.watch.tonight_at = chrono::NaiveTime::from_hms_opt(23, 59, 59).unwrap();
+    c.watch.test_at = c.watch.tonight_at;
     c
 }
 

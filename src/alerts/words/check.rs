@@ -6,7 +6,7 @@ use crate::domain::alert::AlertKind;
 use chrono::{TimeZone, Utc};
 
 /// Kinds that somebody has to answer.
-const ANSWERED: [&str; 10] = [
+const ANSWERED: [&str; 9] = [
     DEFAULT,
     "death_notified",
     "jar_triggered",
@@ -15,7 +15,6 @@ const ANSWERED: [&str; 10] = [
     "reminder",
     "handed_on",
     "ring_them",
-    "test",
     "verify",
 ];
 

@@ -87,7 +87,8 @@ fn the_built_in_texts_fit_long_names() {
 
 #[test]
 fn a_text_message_ends_with_how_to_answer() {
-    for kind in KINDS {
+    let own = ["coverage_gap", "covered_tonight", "test", "verify", "ring_them"];
+    for kind in KINDS.iter().filter(|k| !own.contains(k)) {
         let text = words().render(Medium::Sms, kind, &filled());
         assert!(text.ends_with("\nReply YES 4821\nhttps://cdr.example/a/token"), "{text}");
         let silent = Filled { code: String::new(), ..filled() };
@@ -147,7 +148,7 @@ default = "{reference} naïve"
 not_jar = "{reference}\nBcc: all@cdr.example"
 [email_body]
 default = "no reference {link}"
-verify = "hello"
+not_jar = "hello {reference}"
 [fax]
 default = "{reference}"
 "#;
@@ -158,17 +159,16 @@ default = "{reference}"
         "sms.reminder: {child_name} is refused: messages may hold nothing about the child or family",
         "sms.reminder: {foo} is not a placeholder",
         "sms.test is empty",
-        "sms.test lacks {link} and {code}",
         "voice.default has {link}",
         "email_subject.default has characters outside plain ASCII",
         "email_subject.not_jar has more than one line",
         "email_body.default lacks {reference}",
-        "email_body.verify lacks {link}",
+        "email_body.not_jar lacks {link}",
         "[fax] is not one of sms, voice",
     ] {
         assert!(wrong.iter().any(|w| w.contains(part)), "{part}: {wrong:#?}");
     }
-    assert_eq!(wrong.len(), 12, "{wrong:#?}");
+    assert_eq!(wrong.len(), 11, "{wrong:#?}");
     let not_toml = Words::load(DEFAULTS, Some("[sms]\ntest = 1")).unwrap_err();
     assert!(not_toml[0].contains("sms.test"), "{not_toml:?}");
 }

@@ -79,6 +79,29 @@ pub fn notify(
     events
 }
 
+/// An exercise: everybody is told as of a real event of `kind`, and nobody has died.
+#[must_use]
+pub fn drill(
+    reference: Reference,
+    area: String,
+    kind: AlertKind,
+    ctx: &mut Context<'_>,
+) -> Vec<Event> {
+    let mut alerts = Vec::new();
+    for r in (ctx.recipients)(kind) {
+        alerts.push(jar_plan::planned(kind, r, ctx));
+    }
+    let mut events = vec![Event::NotificationReceived {
+        reference,
+        area,
+        route: Route::Drill,
+        facts: Box::default(),
+        warnings: Vec::new(),
+    }];
+    push_alerts(&mut events, alerts);
+    events
+}
+
 /// New or corrected facts: re-assessed at once. An upgrade plans the alerts now due; a downgrade
 /// changes nothing until somebody stands the response down. No events if nothing was new.
 ///

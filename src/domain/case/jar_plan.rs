@@ -112,7 +112,7 @@ pub(super) fn words_to_the_alerted(
         .collect()
 }
 
-fn planned(kind: AlertKind, r: Recipient, ctx: &mut Context<'_>) -> PlannedAlert {
+pub(super) fn planned(kind: AlertKind, r: Recipient, ctx: &mut Context<'_>) -> PlannedAlert {
     PlannedAlert {
         id: AlertId((ctx.new_id)()),
         agency: r.agency,

@@ -7,7 +7,7 @@ mod jar_plan;
 mod obligation;
 
 pub use decide::{
-    Context, Refusal, amend, call_jar, list_for_panel, notify, record_milestone, stand_down,
+    Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
 };
 pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};

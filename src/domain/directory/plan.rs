@@ -16,6 +16,9 @@ pub struct Known {
     /// Points (by name and channel, `area/agency/contact/sms`) that are no use any more: the
     /// person replied STOP, or the address bounced for good.
     pub unusable: BTreeSet<String>,
+    /// Channels for which this installation has no provider: planning a step on them would only
+    /// be a wait.
+    pub silent: BTreeSet<Channel>,
 }
 
 /// Who is told of `kind` at `now`, each with a ladder.
@@ -171,7 +174,9 @@ impl Ask<'_> {
                 address: c.address.clone(),
                 who: who(c, person),
             })
-            .filter(|p| !self.known.unusable.contains(&p.id))
+            .filter(|p| {
+                !self.known.unusable.contains(&p.id) && !self.known.silent.contains(&p.channel)
+            })
             .collect()
     }
 
@@ -253,10 +258,8 @@ fn who(c: &Contact, person: Option<&Person>) -> String {
     match person {
         Some(p) if p.role.is_empty() => p.name.clone(),
         Some(p) => format!("{}, {}", p.name, p.role),
-        None if c.team.is_empty() => {
-            format!("{} ({})", c.id.replace(['-', '_'], " "), c.kind.label())
-        }
-        None => format!("{} ({})", c.team, c.kind.label()),
+        None if c.team.is_empty() => c.id.replace(['-', '_'], " "),
+        None => c.team.clone(),
     }
 }
 

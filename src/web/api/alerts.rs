@@ -5,7 +5,8 @@ use super::json;
 use crate::auth::policy::{Action, Object as Of, may};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::AlertId;
-use crate::service::{Acknowledgement, Reply, ServiceError};
+use crate::domain::intake::Object;
+use crate::service::{Acknowledgement, HandOn, Reply, ServiceError};
 use crate::web::Web;
 use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
@@ -54,19 +55,31 @@ pub(super) async fn acknowledge(
                 _ => None,
             })
             .unwrap_or(Means::Themselves),
-        reply: Reply::CanAttend,
+        reply: reply(o),
     })?;
     let done = web.service.acknowledge(&caller, alert, ack).await?;
     let held = done.state.alerts.get(&alert).and_then(|a| a.acknowledged.as_ref());
+    let now = done.state.alerts.get(&alert);
     let body = json!({
         "alert_id": alert,
         "reference": done.state.reference,
-        "state": "acknowledged",
+        "state": if held.is_some() { "acknowledged" } else { "opened" },
+        "phase": now.map(|a| a.progress.phase),
+        "next_step_at": now.and_then(|a| a.progress.next_at),
         "acknowledged_at": held.map(|a| a.at),
         "acknowledged_by": held.map(|a| a.person.name.clone()),
         "repeated": done.unchanged,
     });
     Ok(json(if done.unchanged { StatusCode::OK } else { StatusCode::CREATED }, &body))
+}
+
+/// "Can attend", unless they say that they cannot; then whom they hand it on to.
+fn reply(o: &mut Object<'_>) -> Reply {
+    let words = ["can_attend", "cannot"];
+    let cannot = o.choice("answer", &words, |w| words.contains(&w).then_some(w == "cannot"));
+    let to = o.text("hand_on_to").unwrap_or_default();
+    let reach = o.text("hand_on_reach").unwrap_or_default();
+    if cannot == Some(true) { Reply::Cannot(HandOn { to, reach }) } else { Reply::CanAttend }
 }
 
 pub(super) async fn replay(

@@ -297,7 +297,7 @@ pub(super) async fn decide_jar(
     change(&web, &headers, &text, body, read).await
 }
 
-fn person(mut o: Object<'_>) -> Person {
+pub(super) fn person(mut o: Object<'_>) -> Person {
     let person = Person {
         name: o.text("name").unwrap_or_default(),
         role: o.text("role").unwrap_or_default(),
@@ -347,7 +347,7 @@ pub(super) async fn milestone(
     change(&web, &headers, &text, body, read).await
 }
 
-async fn change(
+pub(super) async fn change(
     web: &Web,
     headers: &HeaderMap,
     text: &str,

@@ -6,6 +6,7 @@ mod directory;
 mod exports;
 mod notifications;
 mod panels;
+mod reach;
 
 pub(super) use panels::csv_file as panel_csv;
 
@@ -31,6 +32,12 @@ pub(super) const PATHS: &[(&str, &str)] = &[
     ("post", "/api/v1/cases/{reference}/amendments"),
     ("post", "/api/v1/cases/{reference}/jar/decisions"),
     ("post", "/api/v1/cases/{reference}/milestones"),
+    ("post", "/api/v1/cases/{reference}/withdrawals"),
+    ("post", "/api/v1/cases/{reference}/jar/plan"),
+    ("get", "/api/v1/board"),
+    ("post", "/api/v1/drills"),
+    ("get", "/api/v1/drills/{reference}"),
+    ("post", "/api/v1/drills/{reference}/end"),
     ("post", "/api/v1/alerts/{id}/acknowledgements"),
     ("post", "/api/v1/deliveries/{id}/replays"),
     ("get", "/api/v1/panels"),
@@ -58,6 +65,12 @@ pub(super) fn routes() -> Router<Web> {
         .route("/api/v1/cases/{reference}/amendments", post(cases::amend))
         .route("/api/v1/cases/{reference}/jar/decisions", post(cases::decide_jar))
         .route("/api/v1/cases/{reference}/milestones", post(cases::milestone))
+        .route("/api/v1/cases/{reference}/withdrawals", post(reach::withdraw))
+        .route("/api/v1/cases/{reference}/jar/plan", post(reach::plan))
+        .route("/api/v1/board", get(reach::board))
+        .route("/api/v1/drills", post(reach::start_drill))
+        .route("/api/v1/drills/{reference}", get(reach::drill))
+        .route("/api/v1/drills/{reference}/end", post(reach::end_drill))
         .route("/api/v1/alerts/{id}/acknowledgements", post(alerts::acknowledge))
         .route("/api/v1/deliveries/{id}/replays", post(alerts::replay))
         .route("/api/v1/panels", get(panels::list).post(panels::create))

@@ -4,7 +4,7 @@
 use crate::domain::alert::{AlertState, Notice};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::AlertId;
-use crate::service::{Acknowledgement, Reply, ServiceError};
+use crate::service::{Acknowledgement, HandOn, Reply, ServiceError};
 use crate::store::changes::AlertRow;
 use crate::web::Web;
 use crate::web::form::Form;
@@ -29,6 +29,11 @@ struct Context<'a> {
     name: &'a str,
     role: &'a str,
     note: &'a str,
+    answer: &'a str,
+    to: &'a str,
+    reach: &'a str,
+    handed_on: bool,
+    until: String,
     error: Option<&'a str>,
 }
 
@@ -93,6 +98,13 @@ pub(super) async fn send(
     if is_expired(&web, &row) {
         return page(&web, StatusCode::GONE, &token, &row, &notice, &form, None, false);
     }
+    let reply = match form.get("answer") {
+        "cannot" => Reply::Cannot(HandOn {
+            to: form.get("to").to_owned(),
+            reach: form.get("reach").to_owned(),
+        }),
+        _ => Reply::CanAttend,
+    };
     let ack = Acknowledgement {
         person: Person {
             name: form.get("name").to_owned(),
@@ -101,11 +113,20 @@ pub(super) async fn send(
         },
         note: form.get("note").to_owned(),
         means: Means::Link,
-        reply: Reply::CanAttend,
+        reply,
     };
     match web.service.acknowledge_by_link(alert, ack).await {
         Ok(_) => {
-            let row = AlertRow { state: "acknowledged".to_owned(), rank: 8, ..row };
+            let row = if form.get("answer") == "cannot" {
+                row
+            } else {
+                AlertRow {
+                    state: "acknowledged".to_owned(),
+                    rank: 8,
+                    phase: "settled".to_owned(),
+                    ..row
+                }
+            };
             page(&web, StatusCode::OK, &token, &row, &notice, &form, None, true)
         }
         Err(ServiceError::Invalid(p)) => {
@@ -164,13 +185,19 @@ fn page(
         notice,
         kind: notice.kind.label(),
         state: &row.state,
-        acknowledged: row.state == AlertState::Acknowledged.word(),
+        acknowledged: row.state == AlertState::Acknowledged.word()
+            && !matches!(row.phase.as_str(), "climbing" | "ringing"),
         recalled: row.state == AlertState::Recalled.word(),
         expired: is_expired(web, row),
         done_now,
         name: form.get("name"),
         role: form.get("role"),
         note: form.get("note"),
+        answer: form.get("answer"),
+        to: form.get("to"),
+        reach: form.get("reach"),
+        handed_on: done_now && form.get("answer") == "cannot",
+        until: crate::alerts::words::when(web.links.until(row.planned_at)),
         error,
     };
     web.templates.page(status, "acknowledge.html", context)

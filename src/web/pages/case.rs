@@ -4,12 +4,13 @@ use super::{Frame, change, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
 use crate::auth::session::Session;
 use crate::domain::age::{band, band_label};
+use crate::domain::case::CaseState;
 use crate::domain::civil_time;
 use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, PanelId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
-use crate::service::{Acknowledgement, JarDecision, Reply, ServiceError, Wish};
+use crate::service::{Acknowledgement, HandOn, JarDecision, Reply, ServiceError, Wish};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::render::see_other;
@@ -105,7 +106,7 @@ async fn context(
         "warnings": s.warnings,
         "clocks": d.clocks,
         "alerts": d.alerts,
-        "waiting": d.alerts.iter().filter(|a| a.acknowledge && a.acknowledged_at.is_none() && a.state != "recalled").count(),
+        "waiting": d.alerts.iter().filter(|a| a.waiting_minutes.is_some()).count(),
         "milestones": milestones,
         "standings": Standing::WORDS.iter().filter_map(|w| Standing::parse(w).map(|s| (*w, s.label()))).collect::<Vec<_>>(),
         "category": s.category(),
@@ -116,39 +117,25 @@ async fn context(
         "may_decide": may(Action::DecideJar),
         "may_list": may(Action::ChangePanels),
         "may_acknowledge": may(Action::Acknowledge),
+        "may_plan": web.service.may_plan(caller, s),
+        "may_withdraw": may(Action::Withdraw),
+        "withdrawn": s.withdrawn.as_ref().map(|w| json!({ "at": w.at, "reason": w.reason, "by": w.decided_by.name })),
+        "drill": s.drill,
+        "plan": s.plan.iter().map(|e| json!({ "at": e.at, "agency": web.service.agency_name(&s.area, &e.agency), "who": e.person.name, "entry": e.entry })).collect::<Vec<_>>(),
+        "plan_agencies": plan_agencies(caller, s),
     }))
 }
 
-/// Who has been reached and who has not; looks again by itself every ten seconds.
-pub(super) async fn reached(
-    State(web): State<Web>,
-    headers: HeaderMap,
-    Path(text): Path<String>,
-) -> Response {
-    let (session, frame) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let Some(reference) = Reference::parse(&text) else {
-        return failed(&web, ServiceError::NotFound);
-    };
-    match web.service.case_alerts(&session.caller, &reference).await {
-        Ok(alerts) => {
-            let waiting = alerts
-                .iter()
-                .filter(|a| a.acknowledge && a.acknowledged_at.is_none() && a.state != "recalled")
-                .count();
-            let c = json!({
-                "frame": frame,
-                "reference": reference,
-                "alerts": alerts,
-                "waiting": waiting,
-                "now": web.service.clock.now(),
-            });
-            web.templates.page(StatusCode::OK, "reached.html", c)
+/// The agencies whose part somebody may enter: their own, or any that was asked.
+fn plan_agencies(caller: &crate::auth::policy::Caller, s: &CaseState) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    for a in s.alerts.values().filter(|a| a.kind.is_response()) {
+        let own = caller.agency.as_ref().is_none_or(|c| *c == a.agency);
+        if own && !out.iter().any(|o| o.0 == a.agency) {
+            out.push((a.agency.clone(), a.agency_name.clone()));
         }
-        Err(e) => failed(&web, e),
     }
+    out
 }
 
 async fn back(
@@ -247,7 +234,7 @@ pub(super) async fn decide_jar(
     back(&web, &session, &text, &form, done).await
 }
 
-/// "Spoke to them by telephone", entered by somebody else.
+/// "Spoke to them by telephone", entered by somebody else with name and time; or one's own answer.
 pub(super) async fn spoke_to(
     State(web): State<Web>,
     headers: HeaderMap,
@@ -258,33 +245,93 @@ pub(super) async fn spoke_to(
         Ok(s) => s,
         Err(r) => return r,
     };
-    let telephone = form.get("by") == "telephone";
-    if telephone && form.get("name").is_empty() {
-        let e = crate::service::invalid(
-            "name",
-            "required",
-            "Enter the name of the person you spoke to",
-        );
-        return failed(&web, e);
-    }
-    let ack = Acknowledgement {
-        person: Person {
-            name: form.get("name").to_owned(),
-            role: form.get("role").to_owned(),
-            agency: String::new(),
-        },
-        note: form.get("note").to_owned(),
-        means: if telephone { Means::Telephone } else { Means::Themselves },
-        reply: Reply::CanAttend,
-    };
-    let done = match Uuid::try_parse(&id) {
-        Ok(id) => web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop),
-        Err(_) => Err(ServiceError::NotFound),
+    let done = match (answer(&form), Uuid::try_parse(&id)) {
+        (Ok(ack), Ok(id)) => {
+            web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop)
+        }
+        (Err(e), _) => Err(e),
+        (_, Err(_)) => Err(ServiceError::NotFound),
     };
     match done {
         Ok(()) => see_other(&format!("/cases/{text}/reached")),
         Err(e) => failed(&web, e),
     }
+}
+
+fn answer(form: &Form) -> Result<Acknowledgement, ServiceError> {
+    let telephone = form.get("by") == "telephone";
+    let need = |field, m: &str| Err(crate::service::invalid(field, "required", m));
+    if telephone && form.get("name").is_empty() {
+        return need("name", "Enter the name of the person you spoke to");
+    }
+    let mut note = form.get("note").to_owned();
+    if !form.get("at").is_empty() {
+        let Some(at) = civil_time::parse_time(form.get("at")) else {
+            return need("at", "The time must be like 03:25");
+        };
+        let spoke = format!("Spoke at {}.", at.format("%H:%M"));
+        note = if note.is_empty() { spoke } else { format!("{spoke} {note}") };
+    }
+    let reply = match form.get("answer") {
+        "cannot" => Reply::Cannot(HandOn {
+            to: form.get("to").to_owned(),
+            reach: form.get("reach").to_owned(),
+        }),
+        _ => Reply::CanAttend,
+    };
+    Ok(Acknowledgement {
+        person: Person {
+            name: form.get("name").to_owned(),
+            role: form.get("role").to_owned(),
+            agency: String::new(),
+        },
+        note,
+        means: if telephone { Means::Telephone } else { Means::Themselves },
+        reply,
+    })
+}
+
+/// An agency's part of the response.
+pub(super) async fn plan(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let agency = session.caller.agency.clone().unwrap_or_else(|| form.get("agency").to_owned());
+    let wish = Wish::Plan {
+        agency,
+        person: Person { name: form.get("who").to_owned(), ..Person::default() },
+        entry: form.get("entry").to_owned(),
+    };
+    let done = match Reference::parse(&text) {
+        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
+        None => Err(ServiceError::NotFound),
+    };
+    back(&web, &session, &text, &form, done).await
+}
+
+/// The notification is taken back.
+pub(super) async fn withdraw(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(text): Path<String>,
+    body: Body,
+) -> Response {
+    let (session, _, form) = match change(&web, &headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let wish = Wish::Withdraw { reason: form.get("withdraw_reason").to_owned() };
+    let done = match Reference::parse(&text) {
+        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
+        None => Err(ServiceError::NotFound),
+    };
+    back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn list_for_panel(

@@ -1,9 +1,11 @@
 //! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
 
 mod acknowledge;
+mod board;
 mod case;
 mod desk;
 mod directory;
+mod drills;
 mod notify;
 mod panels;
 mod sign;
@@ -22,6 +24,7 @@ use serde::Serialize;
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route(&render::css_path(), get(css))
+        .route(&render::js_path(), get(js))
         .route("/notify", get(notify::show).post(notify::send))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
         .route("/sign-in", get(sign::show).post(sign::sign_in))
@@ -29,7 +32,15 @@ pub(super) fn routes() -> Router<Web> {
         .route("/", get(desk::queue))
         .route("/search", post(desk::search))
         .route("/cases/{reference}", get(case::show))
-        .route("/cases/{reference}/reached", get(case::reached))
+        .route("/cases/{reference}/reached", get(board::reached))
+        .route("/cases/{reference}/reached/live", get(board::reached_live))
+        .route("/cases/{reference}/plan", post(case::plan))
+        .route("/cases/{reference}/withdraw", post(case::withdraw))
+        .route("/board", get(board::all))
+        .route("/board/live", get(board::all_live))
+        .route("/drills", get(drills::list).post(drills::start))
+        .route("/drills/{reference}", get(drills::show))
+        .route("/drills/{reference}/end", post(drills::end))
         .route("/cases/{reference}/milestones", post(case::milestone))
         .route("/cases/{reference}/jar", post(case::decide_jar))
         .route("/cases/{reference}/alerts/{id}", post(case::spoke_to))
@@ -49,8 +60,16 @@ async fn css() -> Response {
     (headers, render::CSS).into_response()
 }
 
+async fn js() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    (headers, render::JS).into_response()
+}
+
 /// What every signed-in page shows around its content.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct Frame {
     pub user: String,
     pub csrf: String,

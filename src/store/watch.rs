@@ -1,0 +1,99 @@
+//! What the watcher and the calendar keep: findings, work that was done, retries that lie too far
+//! ahead.
+
+use super::engine::on;
+use super::{Store, StoreError};
+use chrono::{DateTime, Duration, Utc};
+use tokio::sync::oneshot;
+
+/// A finding as it stands.
+#[derive(Clone, Debug, sqlx::FromRow, serde::Serialize)]
+pub struct FindingRow {
+    pub what: String,
+    pub area: String,
+    pub words: String,
+    pub since: DateTime<Utc>,
+    pub raised_at: Option<DateTime<Utc>>,
+}
+
+impl Store {
+    /// Keeps what was found in this round, forgets what was not, and says which are to be told to
+    /// people: new ones, and those last told an hour ago.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn keep_findings(
+        &self,
+        seen: Vec<(String, String, String)>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<String>, StoreError> {
+        let (tx, rx) = oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const KEEP: &str = "INSERT INTO finding (what, area, words, since, seen_at) VALUES ($1, $2, $3, $4, $4) ON CONFLICT (what) DO UPDATE SET words = excluded.words, seen_at = excluded.seen_at";
+                const RAISE: &str = "UPDATE finding SET raised_at = $2 WHERE what = $1 AND (raised_at IS NULL OR raised_at <= $3)";
+                const GONE: &str = "DELETE FROM finding WHERE seen_at < $1";
+                let mut raise = Vec::new();
+                for (what, area, words) in &seen {
+                    on!(conn conn, |c| sqlx::query(KEEP).bind(what).bind(area).bind(words).bind(now).execute(c).await?.rows_affected());
+                    let told = on!(conn conn, |c| sqlx::query(RAISE).bind(what).bind(now).bind(now - Duration::hours(1)).execute(c).await?.rows_affected());
+                    if told == 1 {
+                        raise.push(what.clone());
+                    }
+                }
+                on!(conn conn, |c| sqlx::query(GONE).bind(now).execute(c).await?.rows_affected());
+                let _ = tx.send(raise);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("keep_findings"))
+    }
+
+    /// What the watcher holds against the service now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn findings(&self) -> Result<Vec<FindingRow>, StoreError> {
+        const SQL: &str = "SELECT what, area, words, since, raised_at FROM finding ORDER BY since";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
+    }
+
+    /// Whether daily or weekly work was done.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_done(&self, what: &str, day: &str) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM done WHERE what = $1 AND day = $2)";
+        Ok(
+            on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(what).bind(day).fetch_one(p).await?),
+        )
+    }
+
+    /// Brings retries that lie further ahead than any schedule allows (a clock was wrong) back to
+    /// now; how many.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn clamp_retries(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        const ANY: &str =
+            "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'due' AND next_at > $1)";
+        let limit = now + Duration::minutes(40);
+        let any: bool =
+            on!(pool self.pool(), |p| sqlx::query_scalar(ANY).bind(limit).fetch_one(p).await?);
+        if !any {
+            return Ok(0);
+        }
+        let (tx, rx) = oneshot::channel();
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const SQL: &str = "UPDATE delivery SET next_at = $2 WHERE state = 'due' AND next_at > $1";
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(limit).bind(now).execute(c).await?.rows_affected());
+                let _ = tx.send(n);
+                Ok(())
+            })
+        }))
+        .await?;
+        rx.await.map_err(|_| StoreError::Corrupt("clamp_retries"))
+    }
+}

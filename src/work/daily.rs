@@ -1,0 +1,180 @@
+//! Work by the calendar: the daily word whether tonight is covered, the weekly silent test of every
+//! contact point, the daily copy of open cases. Each is done once, whichever node comes first: what
+//! marks it done is committed with what it sends.
+
+use crate::config::{Copies, Watch as Settings};
+use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice};
+use crate::domain::civil_time;
+use crate::domain::directory::{self, Area};
+use crate::service::{Service, ServiceError};
+use crate::store::CommitError;
+use crate::store::changes::{ChangeSet, DoneRow};
+use chrono::{DateTime, Datelike, NaiveTime, Utc};
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Runs until `stop` turns true.
+pub async fn daily(
+    service: Service,
+    settings: Settings,
+    copies: Copies,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut tick = tokio::time::interval(Duration::from_secs(20));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stop.changed() => return,
+        }
+        if let Err(e) = once(&service, &settings, &copies).await {
+            tracing::warn!(error = %e, "daily work could not be done; it is tried again");
+        }
+    }
+}
+
+/// Does what is due by now and not done.
+///
+/// # Errors
+/// The database failed; what was not done is due again.
+pub async fn once(
+    service: &Service,
+    settings: &Settings,
+    copies: &Copies,
+) -> Result<(), ServiceError> {
+    let now = service.clock.now();
+    let local = civil_time::local(now);
+    let today = service.directory();
+    for area in today.areas() {
+        let day = local.date().to_string();
+        let is_time = |at: NaiveTime| local.time() >= at;
+        if is_time(settings.tonight_at)
+            && is_open(service, &format!("tonight/{}", area.id), &day).await?
+        {
+            tonight(service, area, now, &day).await?;
+        }
+        let week = format!("{}-W{:02}", local.iso_week().year(), local.iso_week().week());
+        let weekday = local.weekday() == settings.test_weekday;
+        if weekday
+            && is_time(settings.test_at)
+            && is_open(service, &format!("test/{}", area.id), &week).await?
+        {
+            test(service, area, now, &week).await?;
+        }
+        if copies.wanted()
+            && is_time(copies.at)
+            && is_open(service, &format!("copy/{}", area.id), &day).await?
+        {
+            super::copies::write(service, copies, area, local.date()).await?;
+            let set = ChangeSet {
+                done: vec![done(&format!("copy/{}", area.id), &day, now)],
+                ..ChangeSet::default()
+            };
+            first_only(service.store.commit(set).await)?;
+        }
+    }
+    service.store.forget_old(now).await?;
+    Ok(())
+}
+
+async fn is_open(service: &Service, what: &str, day: &str) -> Result<bool, ServiceError> {
+    Ok(!service.store.is_done(what, day).await?)
+}
+
+fn done(what: &str, day: &str, at: DateTime<Utc>) -> DoneRow {
+    DoneRow { what: what.to_owned(), day: day.to_owned(), at }
+}
+
+/// Another node that was quicker is no fault.
+fn first_only(done: Result<(), CommitError>) -> Result<(), ServiceError> {
+    match done {
+        Ok(()) | Err(CommitError::Conflict) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Tells each agency that it is on tonight, or that nobody there can be reached; and the office of
+/// all of them.
+async fn tonight(
+    service: &Service,
+    area: &Area,
+    now: DateTime<Utc>,
+    day: &str,
+) -> Result<(), ServiceError> {
+    let lines = service.tonight(area).await?;
+    let mut notices: Vec<(Notice, Vec<ContactPoint>)> = Vec::new();
+    let mut list = service.plain_notice(&area.id, "", AlertKind::Tonight);
+    list.lines = lines
+        .iter()
+        .map(|l| {
+            let mark = if l.covered { "covered" } else { "NOT COVERED" };
+            format!("{}: {mark} ({})", l.agency_name, l.words)
+        })
+        .collect();
+    list.lines.push(if lines.iter().all(|l| l.covered) {
+        "Tonight is covered.".to_owned()
+    } else {
+        "Somebody has to be found for what is not covered.".to_owned()
+    });
+    notices.push((list, service.office_points(area)));
+    for l in &lines {
+        let kind = if l.covered { AlertKind::CoveredTonight } else { AlertKind::CoverageGap };
+        let mut notice = service.plain_notice(&area.id, &l.agency, kind);
+        if !l.covered {
+            notice.lines = vec![format!("Tonight: {}.", l.words)];
+        }
+        notices.push((notice, quiet_points(service, area, &l.agency, now)));
+    }
+    let set = ChangeSet {
+        done: vec![done(&format!("tonight/{}", area.id), day, now)],
+        ..ChangeSet::default()
+    };
+    first_only(service.announce(set, &notices).await)
+}
+
+/// Where an agency is told of the evening: mail before texts, and never a call.
+fn quiet_points(
+    service: &Service,
+    area: &Area,
+    agency: &str,
+    now: DateTime<Utc>,
+) -> Vec<ContactPoint> {
+    let today = service.directory();
+    let told = today.recipients(&area.id, AlertKind::JarTriggered, now);
+    let points: Vec<ContactPoint> = told
+        .into_iter()
+        .filter(|r| r.agency == agency)
+        .flat_map(|r| r.contacts)
+        .filter(|c| c.channel != Channel::Voice)
+        .collect();
+    let mails: Vec<ContactPoint> =
+        points.iter().filter(|p| p.channel == Channel::Email).cloned().collect();
+    if mails.is_empty() { points } else { mails }
+}
+
+/// A silent message to every point that can take one; calls are left to drills.
+async fn test(
+    service: &Service,
+    area: &Area,
+    now: DateTime<Utc>,
+    week: &str,
+) -> Result<(), ServiceError> {
+    let mut notices = Vec::new();
+    let mut seen = BTreeSet::new();
+    for agency in &area.agencies {
+        let points: Vec<ContactPoint> = agency
+            .points()
+            .flat_map(|(c, p)| directory::lanes(area, &agency.id, c, p))
+            .filter(|p| p.channel != Channel::Voice && seen.insert((p.channel, p.address.clone())))
+            .collect();
+        if !points.is_empty() {
+            notices.push((service.plain_notice(&area.id, &agency.id, AlertKind::Test), points));
+        }
+    }
+    let set = ChangeSet {
+        done: vec![done(&format!("test/{}", area.id), week, now)],
+        ..ChangeSet::default()
+    };
+    first_only(service.announce(set, &notices).await)
+}
