@@ -4,6 +4,7 @@ mod admin;
 mod demo;
 mod demo_mail;
 mod export;
+mod import;
 mod journal;
 mod reach;
 mod seed;
@@ -60,6 +61,11 @@ enum Command {
     Export {
         #[command(subcommand)]
         what: ExportWhat,
+    },
+    /// Read data from others
+    Import {
+        #[command(subcommand)]
+        what: ImportWhat,
     },
     /// Accounts of people
     User {
@@ -144,6 +150,20 @@ enum ExportWhat {
         out: PathBuf,
         #[arg(long)]
         area: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportWhat {
+    /// An area's directory from a spreadsheet (CSV); shows what would change
+    Directory {
+        file: PathBuf,
+        /// The first configured area if not given
+        #[arg(long)]
+        area: Option<String>,
+        /// Change the directory so
+        #[arg(long)]
+        apply: bool,
     },
 }
 
@@ -241,6 +261,9 @@ async fn configured(command: Command, config: Config) -> Result<u8, Failure> {
         }
         Command::Export { what: ExportWhat::Ncmd { from, to, format, out, area } } => {
             export::ncmd(&config, from, to, &format, &out, area).await
+        }
+        Command::Import { what: ImportWhat::Directory { file, area, apply } } => {
+            import::directory(&config, &file, area, apply).await
         }
         Command::User { what } => admin::user(&config, what).await,
         Command::Token { what } => admin::token(&config, what).await,

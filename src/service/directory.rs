@@ -126,8 +126,16 @@ impl Service {
             serde_json::to_vec(&new).map_err(|_| StoreError::Corrupt("directory to store"))?;
         let (now, actor) = (self.now(), caller.actor());
         let row = self.store.directory_row(&new.id, from + 1, now, &actor, what, &plain)?;
+        let mut directories = vec![row];
+        if from == 0 {
+            // What the area file said is kept as well, so that the first change can be undone.
+            let file = today.area(&new.id).and_then(|a| serde_json::to_vec(a).ok());
+            let file = file.ok_or(StoreError::Corrupt("directory to store"))?;
+            let what = "as the area file says";
+            directories.push(self.store.directory_row(&new.id, 0, now, "file", what, &file)?);
+        }
         let set = ChangeSet {
-            directories: vec![row],
+            directories,
             audit: vec![AuditRow { at: now, actor, action: "change_directory", case_id: None }],
             ..ChangeSet::default()
         };

@@ -37,6 +37,16 @@ const SOURCES: &[(&str, &str)] = sources![
     "panels.html",
     "panel.html",
     "outbox.html",
+    "directory/areas.html",
+    "directory/area.html",
+    "directory/form.html",
+    "directory/errors.html",
+    "directory/rotate.html",
+    "directory/secret.html",
+    "directory/history.html",
+    "directory/rota.html",
+    "directory/paste.html",
+    "directory/policy.html",
 ];
 
 /// The style sheet, under an address that changes with it.

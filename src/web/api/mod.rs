@@ -2,6 +2,7 @@
 
 mod alerts;
 mod cases;
+mod directory;
 mod exports;
 mod notifications;
 mod panels;
@@ -45,6 +46,7 @@ pub(super) const PATHS: &[(&str, &str)] = &[
     ("post", "/api/v1/panels/{id}/cases"),
     ("get", "/api/v1/panels/{id}/list"),
     ("get", "/api/v1/exports/ncmd"),
+    ("get", "/api/v1/directory/{area}/dry-run"),
 ];
 
 pub(super) fn routes() -> Router<Web> {
@@ -76,6 +78,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/api/v1/panels/{id}/cases", post(panels::add))
         .route("/api/v1/panels/{id}/list", get(panels::print))
         .route("/api/v1/exports/ncmd", get(exports::ncmd))
+        .route("/api/v1/directory/{area}/dry-run", get(directory::dry_run))
 }
 
 /// JSON that is text already.

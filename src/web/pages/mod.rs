@@ -4,6 +4,7 @@ mod acknowledge;
 mod board;
 mod case;
 mod desk;
+mod directory;
 mod drills;
 mod notify;
 mod panels;
@@ -48,6 +49,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}", get(panels::show))
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
+        .merge(directory::routes())
 }
 
 async fn css() -> Response {
@@ -139,7 +141,17 @@ pub(super) async fn change(
     body: axum::body::Body,
 ) -> Result<(Session, Frame, super::form::Form), Response> {
     let (session, frame) = signed_in(web, headers).await?;
-    let bytes = super::request::bytes(web, body).await.map_err(IntoResponse::into_response)?;
+    let bytes = super::request::bytes(web, body).await.map_err(|p| match p.status {
+        StatusCode::PAYLOAD_TOO_LARGE => web.templates.error(
+            p.status,
+            "Too long",
+            &format!(
+                "What you sent is larger than {} KiB. Nothing was changed. Send it in parts, or ask the panel office to import the file on the server.",
+                web.body_limit / 1024
+            ),
+        ),
+        _ => p.into_response(),
+    })?;
     let form = super::form::Form::parse(&bytes);
     let word = crate::platform::crypt::same(form.get("_csrf").as_bytes(), frame.csrf.as_bytes());
     if !word || !is_ours(headers) {
