@@ -349,9 +349,7 @@ async fn paced(p: &Program, sink: &Sink, n: u64, every: Duration, each: u64) -> 
     }
     assert!(sink.wait_for(n * each, Duration::from_secs(30)).await, "not all went out");
     let arrivals = sink.arrivals.lock().unwrap();
-    let since = |(r, at): &(String, Instant)| {
-        posted.get(r).map(|p| (*at - *p).as_secs_f64() * 1e3)
-    };
+    let since = |(r, at): &(String, Instant)| posted.get(r).map(|p| (*at - *p).as_secs_f64() * 1e3);
     let mut ms: Vec<f64> = arrivals.iter().filter_map(since).collect();
     ms.sort_by(f64::total_cmp);
     ms
