@@ -5,6 +5,7 @@
 
 mod api;
 mod copies;
+mod directory;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;
