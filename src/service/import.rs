@@ -10,7 +10,7 @@ use crate::exchange::{LineProblem, Read};
 use serde::Serialize;
 
 /// The most lines of one directory: more is not a county's agencies but another file.
-pub const MOST_LINES: usize = 5_000;
+pub const MOST_LINES: usize = 2_000;
 
 /// One difference between what stands and what the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -350,7 +350,10 @@ pub(super) async fn send_code(
         Ok(d) => d,
         Err(r) => return r,
     };
+    // Nobody reads a code out for a system: that it takes the message is the proof.
+    let system = look(&desk, &id, &contact).is_some_and(|(_, c, _)| c.kind == PointKind::Webhook);
     match web.service.send_code(&desk.session.caller, &area, &id, &contact).await {
+        Ok(()) if system => see_other(&format!("/directory/{area}")),
         Ok(()) => {
             see_other(&format!("/directory/{area}/agency/{id}/contact/{contact}/code?sent=1"))
         }
