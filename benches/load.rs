@@ -4,7 +4,7 @@
 //!     tests/with-postgres cargo bench --bench load      # PostgreSQL too
 //!     cargo bench --bench load -- w1 year               # some parts only
 //!
-//! Parts: w1 w2 w3 w4 start year growth. The program under test is the real one, in its own
+//! Parts: w1 w2 w3 reach w4 start year growth. The program under test is the real one, in its own
 //! process; load generator and receivers run beside it on the same machine, so ratios within one
 //! run say more than absolute figures.
 
@@ -45,6 +45,13 @@ fn main() {
             }
             if has("w3") {
                 w3(&mut fresh(false), &sink).await;
+            }
+            if has("reach") {
+                open_alerts(&mut fresh(false), &sink).await;
+                let database = admin.as_deref().map(database);
+                let mut p = Program::with_agencies(database, &sink, false, 50);
+                mass_incident(&mut p, &sink).await;
+                backlog(&mut fresh(false), &sink).await;
             }
             if has("w4") || has("start") {
                 w4(&mut fresh(false), &sink).await;
@@ -283,6 +290,111 @@ async fn w3(p: &mut Program, sink: &Sink) {
         percentile(&ms, 0.99),
         ms.last().unwrap()
     );
+}
+
+/// A new death while 1,000 alerts are open and climbing: from POST to the first message of each
+/// partner.
+async fn open_alerts(p: &mut Program, sink: &Sink) {
+    sink.reset();
+    p.serve();
+    post(p, 8, 0.0, Some(200), triggering).await;
+    assert!(sink.wait_for(1000, Duration::from_secs(30)).await, "the open ones did not go out");
+    sink.reset();
+    let ms = paced(p, sink, 60, Duration::from_millis(200), AGENCIES as u64).await;
+    println!(
+        "R1 POST to first attempt with 1,000 open alerts, {} alerts: p50 {:.2} ms  p99 {:.2} ms  max {:.2} ms (target p99 250 ms)",
+        ms.len(),
+        percentile(&ms, 0.5),
+        percentile(&ms, 0.99),
+        ms.last().unwrap()
+    );
+    p.stop();
+}
+
+/// Twenty deaths in one minute with fifty partners to be told of each, and once more all at once.
+async fn mass_incident(p: &mut Program, sink: &Sink) {
+    sink.reset();
+    p.serve();
+    let ms = paced(p, sink, 20, Duration::from_secs(3), 50).await;
+    println!(
+        "R2 mass incident, 20 cases in a minute to 50 agencies, {} alerts: p50 {:.2} ms  p99 {:.2} ms  max {:.2} ms (target max 2,000 ms)",
+        ms.len(),
+        percentile(&ms, 0.5),
+        percentile(&ms, 0.99),
+        ms.last().unwrap()
+    );
+    sink.reset();
+    let ms = paced(p, sink, 20, Duration::from_millis(1), 50).await;
+    println!(
+        "R2 the same twenty at once: p50 {:.2} ms  p99 {:.2} ms  max {:.2} ms",
+        percentile(&ms, 0.5),
+        percentile(&ms, 0.99),
+        ms.last().unwrap()
+    );
+    p.stop();
+}
+
+/// A hundred thousand messages due at start (a partner that was away for days): memory, and how
+/// long a new death's alerts take past them.
+async fn backlog(p: &mut Program, sink: &Sink) {
+    p.run(&["hold"]);
+    p.serve();
+    post(p, 16, 0.0, Some(200), triggering).await;
+    p.stop();
+    p.multiply_deliveries(99).await;
+    p.run(&["resume"]);
+    sink.reset();
+    let started = Instant::now();
+    p.serve();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let behind = sink.received.load(Ordering::Relaxed);
+    let mut c = Client::connect(p.port, &p.token).await;
+    let at = Instant::now();
+    let (status, answer) = c.send("POST", "/api/v1/notifications", &triggering(9_999)).await;
+    assert_eq!(status, 201);
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let reference = answer["reference"].as_str().unwrap().to_owned();
+    let passed = loop {
+        let arrivals = sink.arrivals.lock().unwrap();
+        let mine = arrivals.iter().filter(|(r, _)| *r == reference).count();
+        if mine >= AGENCIES {
+            break at.elapsed().as_secs_f64();
+        }
+        assert!(at.elapsed() < Duration::from_secs(60), "never passed the backlog");
+        drop(arrivals);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let peak = memory(p.pid(), "VmHWM");
+    let all = sink.wait_for(100_005, Duration::from_secs(120)).await;
+    println!(
+        "R3 backlog of 100,000 due ({behind} sent when it came): a new death's {AGENCIES} alerts passed it in {:.0} ms (target 5,000), peak {:.0} MiB (target 200); all out: {all}, {:.1} s after start",
+        passed * 1e3,
+        peak.max(memory(p.pid(), "VmHWM")),
+        started.elapsed().as_secs_f64()
+    );
+    p.stop();
+}
+
+/// Posts `n` notifications, one each `every`; milliseconds from each POST to each of its webhooks.
+async fn paced(p: &Program, sink: &Sink, n: u64, every: Duration, each: u64) -> Vec<f64> {
+    let mut posted = std::collections::HashMap::new();
+    let mut c = Client::connect(p.port, &p.token).await;
+    let mut tick = tokio::time::interval(every);
+    for i in 0..n {
+        tick.tick().await;
+        let body = triggering(i);
+        let at = Instant::now();
+        let (status, answer) = c.send("POST", "/api/v1/notifications", &body).await;
+        assert_eq!(status, 201);
+        let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+        posted.insert(answer["reference"].as_str().unwrap().to_owned(), at);
+    }
+    assert!(sink.wait_for(n * each, Duration::from_secs(30)).await, "not all went out");
+    let arrivals = sink.arrivals.lock().unwrap();
+    let since = |(r, at): &(String, Instant)| posted.get(r).map(|p| (*at - *p).as_secs_f64() * 1e3);
+    let mut ms: Vec<f64> = arrivals.iter().filter_map(since).collect();
+    ms.sort_by(f64::total_cmp);
+    ms
 }
 
 async fn w4(p: &mut Program, _: &Sink) {

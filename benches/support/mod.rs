@@ -170,6 +170,16 @@ pub struct Program {
 
 impl Program {
     pub fn new(database: Option<String>, sink: &Sink, every_death: bool) -> Self {
+        Self::with_agencies(database, sink, every_death, AGENCIES)
+    }
+
+    /// The same with so many agencies, which share the receivers.
+    pub fn with_agencies(
+        database: Option<String>,
+        sink: &Sink,
+        every_death: bool,
+        agencies: usize,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = database
             .unwrap_or_else(|| format!("sqlite://{}", dir.path().join("bench.sqlite").display()));
@@ -178,7 +188,7 @@ impl Program {
         let mut area =
             String::from("id = \"bench\"\nname = \"Bench\"\ncall_back = \"01632 960100\"\n");
         let also = if every_death { ", \"death_notified\"" } else { "" };
-        for (i, p) in sink.ports.iter().enumerate() {
+        for (i, p) in sink.ports.iter().cycle().take(agencies).enumerate() {
             area.push_str(&format!(
                 "[[agency]]\nid = \"agency{i}\"\nname = \"Agency {i}\"\nring = \"01632 960101\"\ntold_of = [\"jar_triggered\", \"jar_provisional\"{also}]\n[[agency.contact]]\nid = \"hook\"\nchannel = \"webhook\"\naddress = \"http://127.0.0.1:{p}/hook\"\nsecret = \"whsec_{secret}\"\n"
             ));
@@ -190,7 +200,7 @@ impl Program {
         std::fs::write(
             dir.path().join("cdr.toml"),
             format!(
-                "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{database}\"\n[crypt]\nmaster_key = \"bench:{key}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\n[log]\nlevel = \"error\"\n",
+                "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{database}\"\n[crypt]\nmaster_key = \"bench:{key}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[log]\nlevel = \"error\"\n",
                 area_file.display()
             ),
         )
@@ -248,6 +258,25 @@ impl Program {
             }
             assert!(started.elapsed() < Duration::from_secs(30), "not ready");
             std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Makes `times` copies of every message that is due, behind the program's back.
+    pub async fn multiply_deliveries(&self, times: u32) {
+        use sqlx::{Connection, Executor};
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let url = text.lines().find_map(|l| l.strip_prefix("url = \"")).unwrap().trim_end_matches('"');
+        let sql = |id: &str| {
+            format!(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {times}) INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, created_at, step) SELECT {id}, alert_id, lane, channel, address, urgent, 'due', next_at, created_at, step FROM delivery, n WHERE state = 'due'"
+            )
+        };
+        if url.starts_with("sqlite") {
+            let mut c = sqlx::SqliteConnection::connect(url).await.unwrap();
+            c.execute(sqlx::AssertSqlSafe(sql("randomblob(16)"))).await.unwrap();
+        } else {
+            let mut c = sqlx::PgConnection::connect(url).await.unwrap();
+            c.execute(sqlx::AssertSqlSafe(sql("gen_random_uuid()"))).await.unwrap();
         }
     }
 
