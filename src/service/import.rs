@@ -10,7 +10,7 @@ use crate::exchange::{LineProblem, Read};
 use serde::Serialize;
 
 /// The most lines of one directory: more is not a county's agencies but another file.
-pub const MOST_LINES: usize = 5_000;
+pub const MOST_LINES: usize = 2_000;
 
 /// One difference between what stands and what the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -42,8 +42,11 @@ pub struct Trouble {
 pub fn plan(area: &Area, bytes: &[u8]) -> Result<Plan, Trouble> {
     let whole = |message: String| Trouble { problems: vec![problem(0, "", message)], left_out: 0 };
     let written = |n: &str| phone::normalise(n).map(|_| n.to_owned()).map_err(|e| e.to_string());
+    let stands = |address: &str| {
+        area.agencies.iter().flat_map(Agency::points).any(|(c, _)| c.address == address)
+    };
     let Read { items, problems, problems_left_out, .. } =
-        directory_csv::read(bytes, written).map_err(|e| whole(e.to_string()))?;
+        directory_csv::read_with(bytes, written, stands).map_err(|e| whole(e.to_string()))?;
     if items.len() > MOST_LINES {
         return Err(whole(format!(
             "The file has {} lines; a directory has at most {MOST_LINES}. Is it the right file?",

@@ -6,6 +6,7 @@
 mod api;
 mod commands;
 mod copies;
+mod directory;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;
