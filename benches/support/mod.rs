@@ -265,7 +265,8 @@ impl Program {
     pub async fn multiply_deliveries(&self, times: u32) {
         use sqlx::{Connection, Executor};
         let text = std::fs::read_to_string(self.config()).unwrap();
-        let url = text.lines().find_map(|l| l.strip_prefix("url = \"")).unwrap().trim_end_matches('"');
+        let url =
+            text.lines().find_map(|l| l.strip_prefix("url = \"")).unwrap().trim_end_matches('"');
         let sql = |id: &str| {
             format!(
                 "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {times}) INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, created_at, step) SELECT {id}, alert_id, lane, channel, address, urgent, 'due', next_at, created_at, step FROM delivery, n WHERE state = 'due'"
