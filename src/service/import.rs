@@ -249,7 +249,7 @@ impl Merge {
         of.sort_by_key(|l| l.order);
         let mut used: Vec<&str> = Vec::new();
         let mut out = Vec::new();
-        for l in of {
+        for l in &of {
             let kind = kind(l.kind);
             let same = |c: &&Contact| {
                 !used.contains(&c.id.as_str())
@@ -258,7 +258,20 @@ impl Merge {
             };
             // The same address at other hours is another point if both stand in the file.
             let fits = |c: &&Contact| same(c) && c.when == when(l.when);
-            let known = mine.iter().find(fits).or_else(|| mine.iter().find(same));
+            // A new number in the place of one that is gone is that one, changed. Not so a system:
+            // another receiver must not be given the secret of the one before.
+            let replaced = |c: &&Contact| {
+                kind != PointKind::Webhook
+                    && !used.contains(&c.id.as_str())
+                    && c.kind == kind
+                    && c.when == when(l.when)
+                    && !of.iter().any(|o| same_address(kind, &c.address, &o.address))
+            };
+            let known = mine
+                .iter()
+                .find(fits)
+                .or_else(|| mine.iter().find(same))
+                .or_else(|| mine.iter().find(replaced));
             if let Some(c) = known {
                 used.push(&c.id);
             } else if kind == PointKind::Webhook {

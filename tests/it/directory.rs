@@ -222,6 +222,9 @@ on_both! {
         assert!(csv.contains(",'=1+1,") && csv.starts_with(head), "{csv}");
         let (s, _, page) = press(&app, &who, &import, &[("text", &csv)]).await;
         assert!(s == 200 && page.contains("everything stands so already"), "{page}");
+        // A new number in the place of the old is a change, not another contact point.
+        let (_, _, page) = press(&app, &who, &import, &[("text", &csv.replace("07700 900111", "07700 900119"))]).await;
+        assert!(page.contains("changed</span> The police: Ada Exampleby, mobile 07700 900119, always (was 07700 900111, always)") && !page.contains("removed</span>") && !page.contains("added</span>"), "{page}");
         // Who is not in it any more goes, unless on the rota.
         let less: String = csv.lines().filter(|l| !l.contains("=1+1")).map(|l| format!("{l}\n")).collect();
         let (_, _, page) = press(&app, &who, &import, &[("text", &less)]).await;
@@ -437,8 +440,7 @@ async fn a_webhook_secret_is_shown_once_and_changed_without_a_gap() {
     assert_eq!(s, 200, "{page}");
     let first =
         page.split("<pre>").nth(1).unwrap().split("</pre>").next().unwrap().replace("&#x2f;", "/");
-    let key = base64_of(&first);
-    assert_eq!(key, 32);
+    assert_eq!(bytes_of(&first), 32);
     let secrets = || -> Vec<String> {
         let d = app.service().directory();
         d.secrets("northshire/police/control-room-webhook").iter().map(|s| s.0.clone()).collect()
@@ -469,7 +471,7 @@ async fn a_webhook_secret_is_shown_once_and_changed_without_a_gap() {
     assert_eq!(secrets(), [second]);
 }
 
-fn base64_of(secret: &str) -> usize {
+fn bytes_of(secret: &str) -> usize {
     use base64::Engine;
     let plain = secret.strip_prefix("whsec_").unwrap();
     base64::engine::general_purpose::STANDARD.decode(plain).unwrap().len()
