@@ -15,5 +15,9 @@ mod faults;
 mod providers;
 mod reach;
 mod rota;
+mod schedules;
 mod store;
+mod stories;
+#[allow(dead_code)] // a telling has words that one slice does not use
+mod story;
 mod support;
