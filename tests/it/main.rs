@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic)] // tests and benches say what they expect
 
 mod api;
+mod components;
 mod copies;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
