@@ -81,6 +81,7 @@ impl Templates {
             let asked = text.lines().find_map(|l| l.strip_prefix("Reply "));
             asked.unwrap_or("YES").to_owned()
         });
+        env.add_filter("by_field", by_field);
         env.add_filter("clock", |text: String| clock_text(&text));
         env.add_global("css", assets::CSS);
         env.add_global("icon", assets::ICON);
@@ -197,6 +198,14 @@ fn clock_text(text: &str) -> String {
             local.format("%H:%M:%S").to_string()
         },
     )
+}
+
+/// The message of each field, of a list of problems.
+fn by_field(problems: &Value) -> Value {
+    let all = problems.try_iter().into_iter().flatten();
+    all.filter_map(|p| Some((p.get_attr("field").ok()?.to_string(), p.get_attr("message").ok()?)))
+        .collect::<std::collections::BTreeMap<_, _>>()
+        .into()
 }
 
 fn day_text(text: &str) -> String {
