@@ -5,6 +5,7 @@
 
 mod api;
 mod commands;
+mod components;
 mod copies;
 mod directory;
 mod domain;
