@@ -83,8 +83,9 @@ pub fn hand_on(
         return Ok(Vec::new());
     };
     let Answer { person, means, note } = answer;
-    // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs.
-    let before = held.handed_on.as_ref();
+    // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs; after an
+    // acknowledgement it is a new answer.
+    let before = held.handed_on.as_ref().filter(|_| held.acknowledged.is_none());
     if before.is_some_and(|(p, t)| *p == person && *t == to) {
         return Ok(Vec::new());
     }
