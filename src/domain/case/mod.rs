@@ -330,7 +330,10 @@ fn ladder_of(a: &PlannedAlert) -> Option<Ladder> {
 /// Where a planned alert's obligation begins.
 #[must_use]
 pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
-    ladder_of(a).as_ref().map_or_else(Progress::untracked, |l| Progress::begin(l, at))
+    let begun = ladder_of(a).as_ref().map_or_else(Progress::untracked, |l| Progress::begin(l, at));
+    // Nobody can be told: there is no answer to wait for, the named human is told at once.
+    let next_at = if a.contacts.is_empty() { begun.next_at.map(|_| at) } else { begun.next_at };
+    Progress { next_at, ..begun }
 }
 
 fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId]) {
