@@ -113,12 +113,16 @@ impl Service {
         }
         let Some(can_attend) = words.can_attend else { return Ok(Taken::NotUnderstood) };
         let open = self.open_alerts_at(number).await?;
-        let fits = |a: &&AlertId| words.code.as_ref().is_none_or(|c| self.links_code(**a) == *c);
-        let meant: Vec<&AlertId> = open.iter().filter(fits).collect();
+        let fits = |a: &AlertId| words.code.as_ref().is_none_or(|c| self.links_code(*a) == *c);
+        let mut meant: Vec<(AlertId, bool)> = open.into_iter().filter(|o| fits(&o.0)).collect();
+        // A "yes" is about what still waits for one, not about a case that they already have.
+        if can_attend && meant.iter().any(|o| o.1) {
+            meant.retain(|o| o.1);
+        }
         // Several are open and no code says which: acknowledging the wrong one would silence an
         // alert that nobody has.
-        let [alert] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
-        self.acknowledge_by_number(**alert, number, Means::Reply, can_attend).await?;
+        let [(alert, _)] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
+        self.acknowledge_by_number(*alert, number, Means::Reply, can_attend).await?;
         Ok(if can_attend { Taken::Acknowledged } else { Taken::HandedOn })
     }
 
@@ -164,6 +168,13 @@ impl Service {
         self.refresh_directory().await?;
         for lane in lanes {
             self.gap_at(&lane, "replied STOP and gets no more texts").await?;
+        }
+        // Nobody who says that will answer by text: what still waits for an answer from there goes
+        // on to its next rung now.
+        for (alert, unanswered) in self.open_alerts_at(number).await? {
+            if unanswered {
+                self.acknowledge_by_number(alert, number, Means::Reply, false).await?;
+            }
         }
         Ok(())
     }

@@ -23,6 +23,15 @@ pub struct OpenRow {
     pub untried: i64,
 }
 
+/// A number at which an open alert was tried.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct OpenNumber {
+    pub id: Uuid,
+    pub phase: String,
+    pub planned_at: DateTime<Utc>,
+    pub address: String,
+}
+
 impl Store {
     /// Cases with a step due at `now`, or one that need not be waited for.
     ///
