@@ -159,7 +159,7 @@ on_both! {
             id: Uuid::new_v4(),
             email: "office@cdr.example".into(),
             name: "Office Exampleton".into(),
-            role: "cdop".into(),
+            role: "coordinator".into(),
             area: "northshire".into(),
             agency: None,
             password_hash: child_death_review::auth::password::hash("correct horse battery".into()).await.unwrap(),
@@ -532,11 +532,16 @@ on_both! {
         story.gateway.set("sms", Some(Fault::AcceptThenHang));
         story.notify(triggering()).await;
         let gateway = story.gateway.clone();
-        until("both texts are out", || async { gateway.hits() == 2 }).await;
+        let done = "SELECT COUNT(*) FROM delivery WHERE state = 'done'";
+        until("only the texts are open", || async {
+            gateway.hits() == 2 && story.look.number(done).await == 4
+        })
+        .await;
         story.gateway.set("sms", None);
         story.kill_and_restart(0).await;
         // On PostgreSQL nobody knows that the node is gone until its lease has run out.
-        story.forward(seconds(31)).await;
+        story.clock.forward(seconds(31));
+        story.settle().await;
         assert!(story.gateway.hits() > 2, "sent again");
         // Under the same id, so that whoever got it gets it once.
         story.expect_first_messages().await;
@@ -610,7 +615,7 @@ on_both! {
             until(&format!("round {n}"), || async { story.look.number(&seen).await == 1 }).await;
         }
         assert_eq!(beats.load(Ordering::SeqCst), then, "silence is the alarm");
-        story.db.run("UPDATE delivery SET state = 'done' WHERE channel = 'email'").await.unwrap();
+        story.db.run("UPDATE delivery SET state = 'done' WHERE state = 'dead'").await.unwrap();
         until("it beats again", || async { beats.load(Ordering::SeqCst) > then }).await;
         stop.send(true).unwrap();
         running.join().unwrap();
@@ -695,7 +700,7 @@ on_both! {
     async fn a_provisional_response_that_becomes_certain_is_told_as_such(db: Db) {
         let mut story = Story::begin(db).await;
         let mut body = triggering();
-        body["jar_answers"]["sudden_no_apparent_cause"] = json!("not_known");
+        body["jar_answers"]["sudden_no_apparent_cause"] = json!("unknown");
         let case = story.notify(body).await;
         story.expect_text("police", AMY, "Joint Agency Response may be due").await;
         story.expect_text("social_care", CARE, "Joint Agency Response may be due").await;
