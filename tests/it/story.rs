@@ -275,6 +275,10 @@ impl Node {
         self.held = Some(held);
     }
 
+    pub fn is_frozen(&self) -> bool {
+        self.held.is_some()
+    }
+
     pub fn thaw(&mut self) {
         if let Some(held) = self.held.take() {
             *held.0.lock().unwrap() = false;
