@@ -78,7 +78,7 @@ impl Night<'_> {
     }
 
     async fn notify(&mut self) {
-        if self.cases.len() == 3 {
+        if self.cases.len() == 2 {
             return;
         }
         let mut body = triggering();
@@ -432,7 +432,7 @@ async fn worker(db: Db, nodes: usize, seeds: Vec<u64>) -> usize {
         story.absorb();
         let since = story.all.len();
         let mut random = Rng::with_seed(seed);
-        let steps = random.usize(6..22);
+        let steps = random.usize(4..16);
         let said = Named(seed, engine, Vec::new());
         let mut night =
             Night { story: &mut story, random, cases: Vec::new(), since, backs: 0, said };
@@ -471,10 +471,10 @@ async fn many(workers: usize, share: u64, db: impl AsyncFn() -> Db, nodes: usize
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_any_order_of_faults_every_open_alert_climbs_to_a_human_on_sqlite() {
-    many(8, 80, async || Db::sqlite(), 1).await;
+    many(8, 88, async || Db::sqlite(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_any_order_of_faults_every_open_alert_climbs_to_a_human_with_two_nodes_on_postgres() {
-    many(4, 20, Db::postgres, 2).await;
+    many(4, 12, Db::postgres, 2).await;
 }

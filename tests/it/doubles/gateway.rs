@@ -49,6 +49,8 @@ pub struct GatewayDouble {
     inner: Arc<Mutex<Inner>>,
     /// Signatures hold for minutes, so both ends must agree on the time.
     clock: SharedClock,
+    /// One for all call-backs: making one reads every root certificate of the machine.
+    http: reqwest::Client,
 }
 
 fn key(secret: &str) -> Vec<u8> {
@@ -68,13 +70,14 @@ impl GatewayDouble {
     /// One that lives by this clock.
     pub async fn by(clock: SharedClock) -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
-        let (shared, time) = (inner.clone(), clock.clone());
+        let http = client(Duration::from_secs(10));
+        let (shared, time, one) = (inner.clone(), clock.clone(), http.clone());
         let port = serve(move |port| {
-            let double = Self { port, inner: shared, clock: time };
+            let double = Self { port, inner: shared, clock: time, http: one };
             Router::new().route("/messages", post(receive)).with_state(double)
         })
         .await;
-        Self { port, inner, clock }
+        Self { port, inner, clock, http }
     }
 
     /// Settings that reach this double.
@@ -135,7 +138,8 @@ impl GatewayDouble {
         body: &[u8],
     ) -> u16 {
         let timestamp = timestamp.to_string();
-        let sent = client(Duration::from_secs(10))
+        let sent = self
+            .http
             .post(url)
             .header("content-type", "application/json")
             .header("webhook-id", id)
