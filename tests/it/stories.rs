@@ -697,6 +697,23 @@ on_both! {
         story.finish().await;
     }
 
+    async fn looks_at_the_same_moment_climb_one_rung_when_a_step_came_to_nothing(db: Db) {
+        let sqlite = db.is_sqlite();
+        let mut story = first_night(db).await;
+        if !sqlite {
+            story.another_node().await;
+        }
+        let id = story.id(&story.case()).await;
+        story.db.run("UPDATE alert SET hurry = TRUE WHERE agency = 'police'").await.unwrap();
+        let looks = (0..12).map(|n| {
+            let node = &story.nodes[n % story.nodes.len()];
+            node.with(move |s| async move { s.escalate(id).await.unwrap() })
+        });
+        futures_util::future::join_all(looks).await;
+        story.expect_rung("police", 1).await;
+        story.finish().await;
+    }
+
     async fn a_provisional_response_that_becomes_certain_is_told_as_such(db: Db) {
         let mut story = Story::begin(db).await;
         let mut body = triggering();
