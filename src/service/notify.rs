@@ -169,6 +169,8 @@ pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
                 | Event::AlertStepped { .. }
                 | Event::AlertHandedOn { .. }
                 | Event::AlertAcknowledged { .. }
+                | Event::JarStoodDown { .. }
+                | Event::NotificationWithdrawn { .. }
         )
     };
     events.iter().filter(speaks).cloned().collect()

@@ -714,6 +714,60 @@ on_both! {
         story.finish().await;
     }
 
+    async fn a_provisional_response_nobody_answered_climbs_one_ladder_once_it_is_certain(db: Db) {
+        let mut story = Story::begin(db).await;
+        let mut body = triggering();
+        body["jar_answers"]["sudden_no_apparent_cause"] = json!("unknown");
+        let case = story.notify(body).await;
+        let old = story.expect_text("police", AMY, "Joint Agency Response may be due").await;
+        story.settle().await;
+        story.pending.clear();
+        story.forward(minutes(2)).await;
+        let (status, answer) = story.post(&format!("/api/v1/cases/{case}/amendments"), json!({ "jar_answers": { "sudden_no_apparent_cause": "yes" }, "reason": "seen by the consultant" })).await;
+        assert_eq!(status, 200, "{answer}");
+        story.expect_text("police", AMY, "is now certain").await;
+        story.expect_text("social_care", CARE, "is now certain").await;
+        story.settle().await;
+        story.pending.clear();
+        // The first ladder's call would have come now; the certain one's comes two minutes later.
+        story.forward(minutes(1)).await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(2)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        // Whoever answers the older message has the case all the same.
+        assert_eq!(story.reply(AMY, &format!("YES {}", code_in(&old.words))).await, 200);
+        story.settle().await;
+        assert!(story.state(&case).await.alerts.values().filter(|a| a.agency == "police").all(|a| !a.progress.is_unanswered()));
+        story.forward(minutes(3)).await;
+        story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn the_named_human_hears_when_they_need_not_ring_any_more(db: Db) {
+        let mut story = first_night(db).await;
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            story.forward(seconds(wait)).await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+        }
+        story.forward(seconds(300)).await;
+        story.expect_human("police").await;
+        story.expect_human("social_care").await;
+        assert_eq!(story.reply(AMY, "YES").await, 200);
+        story.expect_text("last_step", MANAGER, "The police has answered").await;
+        story.expect_nothing_more().await;
+        let case = story.case();
+        story.stand_down(&case).await;
+        let told = story.expect_text("last_step", MANAGER, "stood down").await;
+        assert!(!told.words.contains("Reply"), "{}", told.words);
+        story.settle().await;
+        story.pending.clear();
+        story.forward(minutes(60)).await;
+        story.expect_nothing_more().await;
+        story.finish().await;
+    }
+
     async fn a_provisional_response_that_becomes_certain_is_told_as_such(db: Db) {
         let mut story = Story::begin(db).await;
         let mut body = triggering();

@@ -98,6 +98,12 @@ pub struct Alert {
     pub tried: Vec<ContactPoint>,
     /// When the named human was last told to ring.
     pub human_told: Option<DateTime<Utc>>,
+    /// The named human is to ring and has not heard that it is over.
+    pub human_waits: bool,
+    /// When it was over for them.
+    pub human_released: Option<DateTime<Utc>>,
+    /// The certain alert that took this provisional one's place before anybody had answered it.
+    pub superseded_by: Option<AlertId>,
     pub acknowledged: Option<Acknowledged>,
     /// The last one who could not attend, and whom they named.
     pub handed_on: Option<(Person, String)>,
@@ -208,6 +214,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.standing = standing;
         }
         Event::AlertsPlanned { alerts } => {
+            for a in alerts.iter().filter(|a| a.kind == AlertKind::JarUpgraded) {
+                supersede(s, a, at);
+            }
             s.alerts.extend(alerts.into_iter().map(|a| {
                 let progress = begun(&a, at);
                 let ladder = ladder_of(&a);
@@ -225,6 +234,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                     progress,
                     steps: 0,
                     human_told: None,
+                    human_waits: false,
+                    human_released: None,
+                    superseded_by: None,
                     acknowledged: None,
                     handed_on: None,
                     recalled: false,
@@ -237,12 +249,12 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
-            recall(s, &recalled, &opened);
+            recall(s, &recalled, &opened, at);
         }
         Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => {
             s.standing = Decision::NotTriggered;
             s.withdrawn = Some(Withdrawn { at, reason, decided_by });
-            recall(s, &recalled, &opened);
+            recall(s, &recalled, &opened, at);
         }
         Event::JarCalled { .. } => {
             s.standing = Decision::Triggered;
@@ -260,6 +272,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 if planned {
                     a.progress = a.progress.acted();
                 }
+                release(a, at);
             }
         }
         Event::AlertStepped { alert, step, points, progress, .. } => {
@@ -268,6 +281,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 a.steps += 1;
                 if matches!(step, Step::Ring { .. }) {
                     a.human_told = Some(at);
+                    a.human_waits = true;
                 }
                 tried(a, points);
             }
@@ -336,12 +350,35 @@ pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
     Progress { next_at, ..begun }
 }
 
-fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId]) {
+/// One ladder per agency: what was asked "until ruled out" and is now certain is asked once.
+fn supersede(s: &mut CaseState, by: &PlannedAlert, at: DateTime<Utc>) {
+    let open = |a: &&mut Alert| {
+        a.agency == by.agency
+            && a.kind == AlertKind::JarProvisional
+            && a.progress.is_unanswered()
+            && !a.recalled
+    };
+    for a in s.alerts.values_mut().filter(open) {
+        a.progress = a.progress.settled();
+        a.superseded_by = Some(by.id);
+        release(a, at);
+    }
+}
+
+/// The named human need not ring any more.
+fn release(a: &mut Alert, at: DateTime<Utc>) {
+    if std::mem::take(&mut a.human_waits) {
+        a.human_released = Some(at);
+    }
+}
+
+fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId], at: DateTime<Utc>) {
     for id in recalled {
         if let Some(a) = s.alerts.get_mut(id) {
             a.recalled = true;
             a.opened_before_recall = opened.contains(id);
             a.progress = a.progress.settled();
+            release(a, at);
         }
     }
     // An acknowledged alert is not taken back, but nothing more is awaited of anybody.

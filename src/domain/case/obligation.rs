@@ -60,9 +60,23 @@ pub fn acknowledge(
     if held.acknowledged.is_some() && !held.progress.is_unanswered() {
         return Ok(Vec::new());
     }
-    let Answer { person, means, note } = answer;
-    let agency = held.agency.clone();
-    Ok(vec![Event::AlertAcknowledged { alert, agency, person, note, means }])
+    let acknowledged = |alert: AlertId| Event::AlertAcknowledged {
+        alert,
+        agency: held.agency.clone(),
+        person: answer.person.clone(),
+        note: answer.note.clone(),
+        means: answer.means,
+    };
+    let mut events = vec![acknowledged(alert)];
+    // Whoever answers the message that said "until ruled out" has the case: the one that says
+    // "certain" need not ask the same agency again.
+    let certain = held.superseded_by.and_then(|id| Some((id, state.alerts.get(&id)?)));
+    if let Some((id, a)) = certain
+        && a.progress.is_unanswered()
+    {
+        events.push(acknowledged(id));
+    }
+    Ok(events)
 }
 
 /// They have it but cannot attend: the obligation stays open, and whoever they name is written to
