@@ -83,11 +83,11 @@ impl Templates {
         });
         env.add_filter("by_field", by_field);
         env.add_filter("clock", |text: String| clock_text(&text));
-        env.add_global("css", assets::CSS);
-        env.add_global("icon", assets::ICON);
-        env.add_global("begin_js", assets::BEGIN);
-        env.add_global("start_js", assets::START);
-        env.add_global("js", assets::LIVE);
+        env.add_global("css", Value::from_safe_string(assets::CSS.to_owned()));
+        env.add_global("icon", Value::from_safe_string(assets::ICON.to_owned()));
+        env.add_global("begin_js", Value::from_safe_string(assets::BEGIN.to_owned()));
+        env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
+        env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
         // As in the components' own language: nothing prints nothing, and yes is "true".
         env.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
             (ValueKind::None, _) => Ok(()),

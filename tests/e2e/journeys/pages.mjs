@@ -8,7 +8,8 @@ const kind = (path) =>
     .replace(/rota\/[^/]+/, "rota/*")
     .replace(/(contact|person|rotation|cover)\/(?!new)[^/]+/, "$1/*");
 
-const SKIPPED = /^\/(static|api)\/|\.(csv|ics|json|pdf)$|\/live$/;
+// /areas/… is a name in webhooks, not a page.
+const SKIPPED = /^\/(static|api|areas)\/|\.(csv|ics|json|pdf)$|\/live$/;
 
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page());
