@@ -200,10 +200,17 @@ fn clock_text(text: &str) -> String {
     )
 }
 
+/// With a capital at the beginning.
+pub fn sentence(text: &str) -> String {
+    let mut c = text.chars();
+    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
+}
+
 /// The message of each field, of a list of problems.
 fn by_field(problems: &Value) -> Value {
     let all = problems.try_iter().into_iter().flatten();
-    all.filter_map(|p| Some((p.get_attr("field").ok()?.to_string(), p.get_attr("message").ok()?)))
+    let text = |p: &Value, name: &str| p.get_attr(name).ok().map(|v| v.to_string());
+    all.filter_map(|p| Some((text(&p, "field")?, sentence(&text(&p, "message")?))))
         .collect::<std::collections::BTreeMap<_, _>>()
         .into()
 }
