@@ -173,17 +173,18 @@ impl List<'_> {
         hash.write(text.as_bytes());
         let name = format!("{stem}-{:016x}.{ext}", hash.finish());
         let path = format!("/static/{name}");
-        let plain = self.out.join(&name);
-        write(&plain, text.as_bytes())?;
+        write(&self.out.join(&name), text.as_bytes())?;
         let mut gz = GzEncoder::new(Vec::new(), Compression::best());
         let packed = gz.write_all(text.as_bytes()).and_then(|()| gz.finish());
         let packed = packed.map_err(|e| format!("{name} could not be compressed: {e}"))?;
-        let twin = self.out.join(format!("{name}.gz"));
-        write(&twin, &packed)?;
-        let _ = writeln!(self.names, "#[allow(dead_code)] // some are named by other files only\npub const {constant}: &str = {path:?};");
+        write(&self.out.join(format!("{name}.gz")), &packed)?;
+        let _ = writeln!(
+            self.names,
+            "#[allow(dead_code)] // some are named by other files only\npub const {constant}: &str = {path:?};"
+        );
         let _ = writeln!(
             self.entries,
-            "    Asset {{ path: {path:?}, kind: {kind:?}, plain: include_bytes!({plain:?}), gzip: include_bytes!({twin:?}) }},"
+            "    Asset {{ path: {path:?}, kind: {kind:?}, plain: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}\")), gzip: include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.gz\")) }},"
         );
         Ok(path)
     }

@@ -83,11 +83,11 @@ impl Templates {
         });
         env.add_filter("by_field", by_field);
         env.add_filter("clock", |text: String| clock_text(&text));
-        env.add_global("css", assets::CSS);
-        env.add_global("icon", assets::ICON);
-        env.add_global("begin_js", assets::BEGIN);
-        env.add_global("start_js", assets::START);
-        env.add_global("js", assets::LIVE);
+        env.add_global("css", Value::from_safe_string(assets::CSS.to_owned()));
+        env.add_global("icon", Value::from_safe_string(assets::ICON.to_owned()));
+        env.add_global("begin_js", Value::from_safe_string(assets::BEGIN.to_owned()));
+        env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
+        env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
         // As in the components' own language: nothing prints nothing, and yes is "true".
         env.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
             (ValueKind::None, _) => Ok(()),
@@ -200,10 +200,17 @@ fn clock_text(text: &str) -> String {
     )
 }
 
+/// With a capital at the beginning.
+pub fn sentence(text: &str) -> String {
+    let mut c = text.chars();
+    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
+}
+
 /// The message of each field, of a list of problems.
 fn by_field(problems: &Value) -> Value {
     let all = problems.try_iter().into_iter().flatten();
-    all.filter_map(|p| Some((p.get_attr("field").ok()?.to_string(), p.get_attr("message").ok()?)))
+    let text = |p: &Value, name: &str| p.get_attr(name).ok().map(|v| v.to_string());
+    all.filter_map(|p| Some((text(&p, "field")?, sentence(&text(&p, "message")?))))
         .collect::<std::collections::BTreeMap<_, _>>()
         .into()
 }

@@ -107,6 +107,16 @@ export class Check {
     await page.emulateMedia({ colorScheme: "light" });
     await this.#axe(page, `${at}, phone`);
     await this.#shot(page, `${name}-phone`);
+    // And with everything unfolded.
+    const folded = await page.$$eval("details:not([open])", (all) => all.map((d) => (d.open = true)).length);
+    if (folded > 0) {
+      await this.#axe(page, `${at}, unfolded`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      this.ok(wide <= 0, `${at}: scrolls sideways by ${wide} px at 320 px when unfolded`);
+      await page.setViewportSize(DESK);
+      await this.#shot(page, `${name}-unfolded`);
+      await page.$$eval("details[open]", (all) => all.forEach((d) => (d.open = false)));
+    }
     await page.setViewportSize(DESK);
   }
 

@@ -80,10 +80,10 @@ on_both! {
         let wrong = [("name", "Children's <Hospital>"), ("ring", "999 1234"), ("told.jar_triggered", "on")];
         let (s, _, page) = press(&app, &who, &new, &wrong).await;
         assert_eq!(s, 422);
-        for part in ["href=\"#ring\"", "Children&#x27;s &lt;Hospital&gt;", "value=\"999 1234\"", "name=\"told.jar_triggered\" value=\"on\" checked"] {
+        for part in ["href=\"#ring\"", "Children&#x27;s &lt;Hospital&gt;", "value=\"999 1234\"", "name=\"told.jar_triggered\" type=\"checkbox\" value=\"on\" checked"] {
             assert!(page.contains(part), "{part}: {page}");
         }
-        assert!(!page.contains("name=\"acknowledge\" value=\"on\" checked"), "an unticked box stays so");
+        assert!(!page.contains("name=\"acknowledge\" type=\"checkbox\" value=\"on\" checked"), "an unticked box stays so");
         assert_eq!(version(&app), 0);
 
         let right = [("name", "Children's Hospital"), ("ring", "01632 960155"), ("told.jar_triggered", "on"), ("acknowledge", "on")];
