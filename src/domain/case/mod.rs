@@ -107,6 +107,9 @@ pub struct Alert {
     pub acknowledged: Option<Acknowledged>,
     /// The last one who could not attend, and whom they named.
     pub handed_on: Option<(Person, String)>,
+    /// Everybody who could not since the last acknowledgement, and whom they named.
+    pub cannots: Vec<(Person, String)>,
+    pub handed_at: Option<DateTime<Utc>>,
     pub recalled: bool,
     /// Had been opened when it was recalled.
     pub opened_before_recall: bool,
@@ -239,6 +242,8 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                     superseded_by: None,
                     acknowledged: None,
                     handed_on: None,
+                    cannots: Vec::new(),
+                    handed_at: None,
                     recalled: false,
                     opened_before_recall: false,
                 };
@@ -266,6 +271,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             let planned = s.alerts.get(&alert).is_some_and(|a| planned(&a.agency));
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.acknowledged.get_or_insert(Acknowledged { at, person, means });
+                a.cannots.clear();
                 if let Some(l) = &a.ladder {
                     a.progress = a.progress.acknowledged(l, at);
                 }
@@ -279,7 +285,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.progress = progress;
                 a.steps += 1;
-                if matches!(step, Step::Ring { .. }) {
+                if let Step::Ring { points, .. } = &step
+                    && !points.is_empty()
+                {
                     a.human_told = Some(at);
                     a.human_waits = true;
                 }
@@ -290,6 +298,8 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.progress = progress;
                 a.acknowledged = None;
+                a.cannots.push((person.clone(), to.clone()));
+                a.handed_at = Some(at);
                 a.handed_on = Some((person, to));
                 if !points.is_empty() {
                     a.steps += 1;

@@ -5,8 +5,11 @@ use crate::domain::alert::ContactPoint;
 use crate::domain::escalation::{Act, Ladder};
 use crate::domain::event::{Event, Means, Person, Step};
 use crate::domain::id::AlertId;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use std::collections::BTreeSet;
+
+/// Seconds at least between two steps that answers cause.
+const BETWEEN_ANSWERS: i64 = 60;
 
 /// What somebody at an agency answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,10 +103,16 @@ pub fn hand_on(
     // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs; after an
     // acknowledgement it is a new answer.
     let before = held.handed_on.as_ref().filter(|_| held.acknowledged.is_none());
-    if before.is_some_and(|(p, t)| *p == person && *t == to) {
+    let same = |(p, t): &(Person, String)| *p == person && *t == to;
+    if before.is_some_and(same) || held.cannots.iter().any(same) {
         return Ok(Vec::new());
     }
-    let progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    let mut progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    // Answers alone must not make a ladder run: two telephones that say "cannot" by themselves
+    // would climb it in seconds.
+    if let (Some(last), Some(next)) = (held.handed_at, progress.next_at) {
+        progress.next_at = Some(next.max(last + Duration::seconds(BETWEEN_ANSWERS)));
+    }
     let agency = held.agency.clone();
     Ok(vec![Event::AlertHandedOn { alert, agency, person, means, to, note, points, progress }])
 }
