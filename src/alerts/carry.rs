@@ -83,6 +83,11 @@ impl Health {
 impl Channels {
     /// Sends once. Safe to do twice: the receiver sees the same id and the same words.
     pub async fn send(&self, m: &Message, now: DateTime<Utc>) -> Carried {
+        // Planned before they said so.
+        if m.channel == Channel::Sms && self.hooks.is_unusable(&m.lane) {
+            let why = "no more texts go to this number: it said STOP, or it does not work";
+            return Carried::plain(Outcome::Refused { code: None, why });
+        }
         match m.channel {
             Channel::Webhook => Carried::plain(self.hooks.send(m, &self.links, now).await),
             Channel::Email => self.by(&self.orders.email, m, now).await,

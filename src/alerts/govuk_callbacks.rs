@@ -23,7 +23,12 @@ pub enum Callback {
         receipt: Receipt,
     },
     /// A text message back; `from` is in international form.
-    Reply { from: String, text: String },
+    Reply {
+        /// Notify's id of the text, the same when it calls back again.
+        id: String,
+        from: String,
+        text: String,
+    },
 }
 
 /// Whether the `Authorization` header shows the token we agreed. An empty setting fits nothing.
@@ -45,7 +50,8 @@ pub fn parse_callback(body: &[u8]) -> Result<Callback, EventError> {
             .or_else(|_| phone::normalise(&format!("+{}", need(&o, "source_number").unwrap_or(""))))
             .map_err(|_| EventError::Wrong("source_number", "a telephone number"))?;
         let text = need(&o, "message")?.chars().take(1600).collect();
-        return Ok(Callback::Reply { from, text });
+        let id = super::fields::text(&o, "id")?.unwrap_or_default().to_owned();
+        return Ok(Callback::Reply { id, from, text });
     }
     Ok(Callback::Receipt {
         id: need(&o, "id")?.to_owned(),

@@ -41,6 +41,12 @@ impl Hooks {
         Ok(Self { client: outgoing::client(&reach, timeout)?, reach, book })
     }
 
+    /// Whether a point is known to be no use any more.
+    pub(super) fn is_unusable(&self, lane: &str) -> bool {
+        let area = lane.split('/').next().unwrap_or_default();
+        self.book.today().is_unusable(area, lane)
+    }
+
     pub(super) async fn send(&self, m: &Message, links: &Links, now: DateTime<Utc>) -> Outcome {
         let keys: Vec<Vec<u8>> =
             self.book.today().secrets(&m.lane).iter().filter_map(decode_secret).collect();

@@ -180,11 +180,13 @@ fn hasten(area: &mut area::Area, speed: u32) {
         }
     }
     for rule in &mut area.policy {
+        let mut least = 0;
         for s in &mut rule.steps {
-            s.after_seconds /= speed;
+            s.after_seconds = (s.after_seconds / speed).max(least);
+            least = s.after_seconds + 10;
         }
         if let Some(l) = &mut rule.last {
-            l.after_seconds /= speed;
+            l.after_seconds = (l.after_seconds / speed).max(least);
             l.repeat_seconds = (l.repeat_seconds / speed).max(60);
         }
     }

@@ -178,17 +178,19 @@ fn numbers(service: &Service, area: &Area, a: &Agency, night: bool) -> Vec<Numbe
         let who = if c.team.is_empty() { c.id.replace(['-', '_'], " ") } else { c.team.clone() };
         out.push(Number { who, number: c.address.clone() });
     }
-    // A rota changes: the card says who is on now, and who comes after.
+    // A rota changes within the month that a card hangs on a wall: everybody on it, whoever is on
+    // now first.
     if let Some(r) = &a.rota {
-        for on in rota::on_duty(r, &service.calendar(&area.id), service.clock.now()).iter().take(3)
-        {
-            let Some(p) = a.person(&on.person) else { continue };
+        let now = rota::on_duty(r, &service.calendar(&area.id), service.clock.now());
+        let on = now.iter().filter_map(|d| a.person(&d.person));
+        let rest = a.people.iter().filter(|p| !now.iter().any(|d| d.person == p.id));
+        for p in on.chain(rest) {
             for c in p.contacts.iter().filter(|c| dials(c.kind)).take(1) {
                 out.push(Number { who: p.name.clone(), number: c.address.clone() });
             }
         }
     }
     out.dedup_by(|x, y| x.number == y.number);
-    out.truncate(4);
+    out.truncate(6);
     out
 }

@@ -163,6 +163,11 @@ impl Directory {
         self.areas.get(id).map(|e| e.known.clone()).unwrap_or_default()
     }
 
+    #[must_use]
+    pub fn is_unusable(&self, area: &str, lane: &str) -> bool {
+        self.areas.get(area).is_some_and(|e| e.known.unusable.contains(lane))
+    }
+
     /// Working days of an area.
     #[must_use]
     pub fn calendar(&self, id: &str) -> Calendar {

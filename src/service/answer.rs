@@ -108,6 +108,13 @@ impl Service {
         alert: AlertId,
         ack: Acknowledgement,
     ) -> Result<Decided, ServiceError> {
+        short("name", &ack.person.name, 200)?;
+        short("role", &ack.person.role, 200)?;
+        short("note", &ack.note, 2000)?;
+        if let Reply::Cannot(on) = &ack.reply {
+            short("to", &on.to, 200)?;
+            short("reach", &on.reach, 200)?;
+        }
         let answer = Answer { person: ack.person, means: ack.means, note: ack.note };
         let now = self.now();
         match ack.reply {
@@ -154,6 +161,32 @@ impl Service {
     }
 }
 
+/// A text that people type is as long as people type: what is longer would only fill the board.
+///
+/// # Errors
+/// Too long, or with control characters in it.
+pub(super) fn short(
+    field: &'static str,
+    text: &str,
+    most: usize,
+) -> Result<(), ServiceError> {
+    if text.chars().count() > most {
+        return Err(invalid(field, "too_long", format!("must be at most {most} characters")));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(invalid(field, "characters", "has characters that cannot be shown"));
+    }
+    Ok(())
+}
+
+/// Whether an alert may send us there: numbers in the United Kingdom, and none that cost whoever
+/// rings them.
+fn is_ordinary(number: &str) -> bool {
+    let national = number.strip_prefix("+44").unwrap_or_default();
+    let dear = ["9", "70", "87", "84"];
+    !national.is_empty() && !dear.iter().any(|d| national.starts_with(d))
+}
+
 /// Where somebody named is reached; refused if it cannot be used.
 fn points_of(on: &HandOn) -> Result<Vec<(Channel, String)>, ServiceError> {
     let reach = on.reach.trim();
@@ -170,6 +203,11 @@ fn points_of(on: &HandOn) -> Result<Vec<(Channel, String)>, ServiceError> {
         };
     }
     match phone::normalise(reach) {
+        Ok(n) if !is_ordinary(&n) => Err(invalid(
+            "reach",
+            "telephone",
+            "Enter an ordinary number in the United Kingdom, or an e-mail address",
+        )),
         Ok(n) if phone::is_mobile(&n) => Ok(vec![(Channel::Sms, n.clone()), (Channel::Voice, n)]),
         Ok(n) => Ok(vec![(Channel::Voice, n)]),
         Err(e) => Err(invalid("reach", "telephone", e.to_string())),

@@ -1,5 +1,6 @@
 //! Changes to a case that exists: load, decide, commit; again if somebody else was quicker.
 
+use super::answer::short;
 use super::error::{ServiceError, invalid};
 use super::notify::{jar_json, spoken};
 use super::{Answer, Idempotency, Service};
@@ -256,12 +257,15 @@ impl Service {
                 if reason.trim().is_empty() {
                     return Err(invalid("reason", "required", "say why it is withdrawn"));
                 }
+                short("reason", &reason, 2000)?;
                 Prepared::Withdraw { reason, decided_by: signed_in(caller) }
             }
             Wish::Plan { agency, mut person, entry } => {
                 if entry.trim().is_empty() {
                     return Err(invalid("entry", "required", "say what your agency does"));
                 }
+                short("entry", &entry, 2000)?;
+                short("person.name", &person.name, 200)?;
                 if caller.agency.as_ref().is_some_and(|own| *own != agency) {
                     return Err(ServiceError::NotFound);
                 }

@@ -47,6 +47,16 @@ struct Mailbag<'a> {
     lease: Option<Lease>,
     now: DateTime<Utc>,
     jobs: Vec<Job>,
+    /// Agencies that the same human is to ring by this very change.
+    rings: Vec<Ring>,
+}
+
+/// An agency to be rung, and by whom.
+struct Ring {
+    alert: Uuid,
+    notice: Notice,
+    number: String,
+    human: Vec<ContactPoint>,
 }
 
 /// One message's place: whose, at which step, and what it says instead if it does.
@@ -133,14 +143,12 @@ impl Mailbag<'_> {
                 self.add(&place, points);
                 if let Step::Ring { points, .. } = step {
                     // To the human: whom to ring, and where.
-                    let ring = a.ladder.as_ref().map(|l| l.human.ring.clone()).unwrap_or_default();
+                    let number = a.ladder.as_ref().map(|l| l.human.ring.clone()).unwrap_or_default();
                     let mut notice = notice;
                     notice.kind = AlertKind::RingThem;
+                    notice.at = self.now;
                     notice.acknowledge = false;
-                    if !ring.is_empty() {
-                        notice.desk.call_back = ring;
-                    }
-                    self.bulletin(Some(alert.0), &notice, points);
+                    self.rings.push(Ring { alert: alert.0, notice, number, human: points.clone() });
                 }
             }
             Event::AlertHandedOn { alert, points, .. } => {
@@ -160,6 +168,34 @@ impl Mailbag<'_> {
                 self.release(state, AlertKind::JarRecalled, |id| recalled.contains(id));
             }
             _ => {}
+        }
+    }
+
+    /// One message to one human, however many agencies they are to ring: five calls at once are
+    /// none.
+    fn ring(&mut self) {
+        let mut left = std::mem::take(&mut self.rings);
+        while !left.is_empty() {
+            let human = left[0].human.clone();
+            let (mine, others): (Vec<Ring>, Vec<Ring>) =
+                left.into_iter().partition(|r| r.human == human);
+            left = others;
+            if let [one] = mine.as_slice() {
+                let mut notice = one.notice.clone();
+                if !one.number.is_empty() {
+                    notice.desk.call_back.clone_from(&one.number);
+                }
+                self.bulletin(Some(one.alert), &notice, &human);
+                continue;
+            }
+            let mut notice = mine[0].notice.clone();
+            notice.kind = AlertKind::RingAll;
+            notice.agency_name = mine
+                .iter()
+                .map(|r| format!("{} {}", r.notice.agency_name, r.number).trim().to_owned())
+                .collect::<Vec<_>>()
+                .join("; ");
+            self.bulletin(None, &notice, &human);
         }
     }
 
@@ -213,10 +249,11 @@ impl Service {
             return Handover::default();
         }
         let lease = self.hands.as_ref().and_then(|h| h.lease(now));
-        let mut bag = Mailbag { set, lease, now, jobs: Vec::new() };
+        let mut bag = Mailbag { set, lease, now, jobs: Vec::new(), rings: Vec::new() };
         for e in events {
             bag.event(state, e);
         }
+        bag.ring();
         Handover { jobs: bag.jobs, lease }
     }
 
@@ -231,7 +268,7 @@ impl Service {
     ) -> Result<(), CommitError> {
         let now = self.now();
         let lease = self.hands.as_ref().and_then(|h| h.lease(now));
-        let mut bag = Mailbag { set: &mut set, lease, now, jobs: Vec::new() };
+        let mut bag = Mailbag { set: &mut set, lease, now, jobs: Vec::new(), rings: Vec::new() };
         for (notice, points) in notices {
             bag.bulletin(None, notice, points);
         }

@@ -178,9 +178,16 @@ async fn alerts(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             "UPDATE alert SET phase = $2, step_at = $3, steps = $4, hurry = FALSE WHERE id = $1";
         on!(conn conn, |c| sqlx::query(SQL).bind(p.id).bind(p.phase).bind(p.step_at).bind(p.steps).execute(c).await?.rows_affected());
         if p.reopened {
-            const OPENED: &str =
-                "UPDATE alert SET state = 'opened', rank = 5 WHERE id = $1 AND rank <> 7";
-            on!(conn conn, |c| sqlx::query(OPENED).bind(p.id).execute(c).await?.rows_affected());
+            // Not acknowledged any more; what the attempts prove still stands, and no more.
+            const BACK: &str =
+                "UPDATE alert SET state = 'planned', rank = 0 WHERE id = $1 AND rank NOT IN (1, 7)";
+            on!(conn conn, |c| sqlx::query(BACK).bind(p.id).execute(c).await?.rows_affected());
+            for (state, rank) in
+                [("sending", 1_i64), ("accepted", 3), ("delivered", 4), ("opened", 5)]
+            {
+                const PROVEN: &str = "UPDATE alert SET state = $2, rank = $3 WHERE id = $1 AND rank < $3 AND EXISTS (SELECT 1 FROM attempt t WHERE t.alert_id = $1 AND t.state = $2)";
+                on!(conn conn, |c| sqlx::query(PROVEN).bind(p.id).bind(state).bind(rank).execute(c).await?.rows_affected());
+            }
         }
     }
     Ok(())

@@ -118,7 +118,7 @@ impl Store {
         overdue_before: DateTime<Utc>,
         most: i64,
     ) -> Result<Vec<OpenRow>, StoreError> {
-        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.phase, a.step_at, a.steps, a.planned_at, a.drill, (SELECT COUNT(*) FROM delivery d WHERE d.alert_id = a.id AND d.step = a.steps) AS messages, (SELECT COUNT(*) FROM delivery d WHERE d.alert_id = a.id AND d.attempts = 0 AND d.created_at < $2 AND d.next_at < $2 AND d.state IN ('due', 'leased')) AS untried FROM alert a WHERE a.id > $1 AND a.phase IN ('climbing', 'ringing', 'acting') ORDER BY a.id LIMIT $3";
+        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.phase, a.step_at, a.steps, a.planned_at, a.drill, (SELECT COUNT(*) FROM delivery d WHERE d.alert_id = a.id AND d.step = a.steps) AS messages, (SELECT COUNT(*) FROM delivery d WHERE (d.alert_id = a.id OR d.alert_id IN (SELECT b.id FROM bulletin b WHERE b.alert_id = a.id)) AND d.attempts = 0 AND d.created_at < $2 AND d.next_at < $2 AND d.state IN ('due', 'leased')) AS untried FROM alert a WHERE a.id > $1 AND a.phase IN ('climbing', 'ringing', 'acting') ORDER BY a.id LIMIT $3";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL)
             .bind(after)
             .bind(overdue_before)

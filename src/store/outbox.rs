@@ -34,8 +34,6 @@ pub struct Job {
 pub struct OutboxFigures {
     pub waiting: i64,
     pub dead: i64,
-    /// Of those, the ones whose alert still waits for somebody.
-    pub dead_open: i64,
     pub open_alerts: i64,
     pub oldest_unacknowledged: Option<DateTime<Utc>>,
 }
@@ -188,7 +186,6 @@ impl Store {
     pub async fn outbox_figures(&self) -> Result<OutboxFigures, StoreError> {
         const WAITING: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due') + (SELECT COUNT(*) FROM delivery WHERE state = 'leased')";
         const DEAD: &str = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
-        const DEAD_OPEN: &str = "SELECT COUNT(*) FROM delivery d JOIN alert a ON a.id = d.alert_id WHERE d.state = 'dead' AND a.phase IN ('climbing', 'ringing')";
         // The very predicate of the partial index.
         const OPEN: &str =
             "SELECT COUNT(*) FROM alert WHERE phase IN ('climbing', 'ringing') AND NOT drill";
@@ -196,7 +193,6 @@ impl Store {
         Ok(on!(pool self.pool(), |p| OutboxFigures {
             waiting: sqlx::query_scalar(WAITING).fetch_one(p).await?,
             dead: sqlx::query_scalar(DEAD).fetch_one(p).await?,
-            dead_open: sqlx::query_scalar(DEAD_OPEN).fetch_one(p).await?,
             open_alerts: sqlx::query_scalar(OPEN).fetch_one(p).await?,
             oldest_unacknowledged: sqlx::query_scalar(OLDEST).fetch_one(p).await?,
         }))

@@ -108,6 +108,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a call-back was carried out before.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn hook_was_seen(&self, digest: &[u8]) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM hook_seen WHERE digest = $1)";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(digest).fetch_one(p).await?))
+    }
+
     /// Whether a call-back comes for the first time.
     ///
     /// # Errors

@@ -59,6 +59,25 @@ impl Store {
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
     }
 
+    /// Messages of open alerts that were given up, the word to the human who is to ring among them,
+    /// by area.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn dead_by_area(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "SELECT c.area, COUNT(*) FROM delivery d JOIN alert a ON a.id = d.alert_id OR a.id = (SELECT b.alert_id FROM bulletin b WHERE b.id = d.alert_id) JOIN cases c ON c.id = a.case_id WHERE d.state = 'dead' AND a.phase IN ('climbing', 'ringing') GROUP BY c.area";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
+    }
+
+    /// Replies since `since` that answered nothing.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn replies_not_understood(&self, since: DateTime<Utc>) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT COUNT(*) FROM stray WHERE at > $1 AND what LIKE 'a reply%'";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(since).fetch_one(p).await?))
+    }
+
     /// Whether daily or weekly work was done.
     ///
     /// # Errors

@@ -73,9 +73,15 @@ async fn notify(State(web): State<Web>, headers: HeaderMap, body: Body) -> Respo
         Err(p) => return p.into_response(),
     };
     match govuk::parse_callback(&bytes) {
-        Err(e) => wrong("govuk_notify", &e.to_string()),
-        Ok(govuk::Callback::Reply { from, text }) => {
-            reply(&web, "govuk_notify", &from, &text).await
+        // What shows the right token and cannot be read is answered as taken: Notify drops for good
+        // what it is told is wrong.
+        Err(e) => {
+            tracing::warn!(carrier = "govuk_notify", why = %e, "a call-back could not be read");
+            stray(&web, "govuk_notify", "a call-back that could not be read").await
+        }
+        Ok(govuk::Callback::Reply { id, from, text }) => {
+            let d = digest(&["govuk_notify", &id, &from, &text]);
+            once(&web, d, reply(&web, "govuk_notify", &from, &text)).await
         }
         Ok(govuk::Callback::Receipt { id, reference, receipt }) => {
             let ours = reference.as_deref().and_then(|r| Uuid::try_parse(r).ok());
@@ -95,6 +101,30 @@ async fn notify(State(web): State<Web>, headers: HeaderMap, body: Body) -> Respo
             }
         }
     }
+}
+
+/// What tells one call-back from every other.
+fn digest(parts: &[&str]) -> Vec<u8> {
+    let joined = parts.join("\0");
+    sha256(&[b"cdr-hook", joined.as_bytes()]).to_vec()
+}
+
+/// Carries a call-back out once. It counts as taken only afterwards: a process that dies in between
+/// is called back again, and everything that a call-back does may be done twice without harm.
+async fn once(web: &Web, digest: Vec<u8>, carry_out: impl Future<Output = Response>) -> Response {
+    match web.service.store.hook_was_seen(&digest).await {
+        Ok(false) => {}
+        Ok(true) => return ok(),
+        Err(e) => return failed(e.into()),
+    }
+    let answer = carry_out.await;
+    if answer.status().is_success() {
+        let at = web.service.clock.now();
+        if let Err(e) = web.service.store.first_hook(HookRow { digest, at }).await {
+            return failed(e.into());
+        }
+    }
+    answer
 }
 
 async fn reply(web: &Web, carrier: &'static str, from: &str, text: &str) -> Response {
@@ -120,19 +150,18 @@ async fn from_gateway(State(web): State<Web>, headers: HeaderMap, body: Body) ->
     if let Err(why) = gateway::verify(&web.hooks.gateway, signed, &bytes, now) {
         return refused("gateway", &why.to_string());
     }
-    let digest = sha256(&[b"cdr-hook-gateway", text("webhook-id").as_bytes()]).to_vec();
     let event = match gateway::parse_event(&bytes) {
         Ok(e) => e,
         Err(e) => return wrong("gateway", &e.to_string()),
     };
     // Within the five minutes a copied call-back would pass again: each is taken once.
-    match web.service.store.first_hook(HookRow { digest, at: now }).await {
-        Ok(true) => {}
-        Ok(false) => return ok(),
-        Err(e) => return failed(e.into()),
-    }
+    let d = digest(&["gateway", text("webhook-id")]);
+    once(&web, d, gateway_event(&web, event)).await
+}
+
+async fn gateway_event(web: &Web, event: gateway::GatewayEvent) -> Response {
     if let gateway::What::Reply { from, text } = &event.what {
-        return reply(&web, "gateway", from, text).await;
+        return reply(web, "gateway", from, text).await;
     }
     let sent = match event.message_id {
         Some(id) => web.service.store.sent(id).await,
@@ -140,7 +169,7 @@ async fn from_gateway(State(web): State<Web>, headers: HeaderMap, body: Body) ->
     };
     match (sent, event.what) {
         (Err(e), _) => failed(e.into()),
-        (Ok(None), _) => stray(&web, "gateway", "a call-back for a message that is not ours").await,
+        (Ok(None), _) => stray(web, "gateway", "a call-back for a message that is not ours").await,
         (Ok(Some(sent)), gateway::What::Receipt(r)) => match web.service.receipt(&sent, &r).await {
             Ok(()) => ok(),
             Err(e) => failed(e),
@@ -175,7 +204,9 @@ async fn from_twilio(
         return wrong("twilio", "the call-back names neither a call nor a message");
     };
     if let twilio::Callback::Reply { from, text, .. } = &said {
-        let done = reply(&web, "twilio", from, text).await;
+        let named = |n: &str| params.iter().find(|(k, _)| k == n).map_or("", |(_, v)| v.as_str());
+        let d = digest(&["twilio", named("MessageSid"), from, text]);
+        let done = once(&web, d, reply(&web, "twilio", from, text)).await;
         // An empty answer: no text goes back by itself.
         return if done.status() == StatusCode::OK { xml("<Response/>".to_owned()) } else { done };
     }
@@ -197,6 +228,7 @@ async fn from_twilio(
                 Ok(Taken::Acknowledged) => {
                     xml(twilio::thank_you("Thank you. It is recorded that your agency has this."))
                 }
+                Ok(Taken::Over) => xml(twilio::thank_you("This has been recalled. Nothing is needed any more.")),
                 Ok(Taken::HandedOn) => {
                     xml(twilio::thank_you("Thank you. The next person will be rung."))
                 }

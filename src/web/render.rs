@@ -44,6 +44,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "case.html",
     "reached.html",
     "reached_part.html",
+    "spoke.html",
     "board_rows.html",
     "board.html",
     "board_part.html",

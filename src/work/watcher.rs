@@ -3,7 +3,8 @@
 //! and tells an outside heartbeat only when every check passed: silence is the alarm.
 
 use super::escalator::escalate_once;
-use crate::domain::alert::AlertKind;
+use crate::domain::alert::{AlertKind, ContactPoint};
+use crate::domain::directory;
 use crate::service::{Service, ServiceError};
 use crate::store::changes::ChangeSet;
 use crate::store::{OpenRow, StoreError};
@@ -60,6 +61,19 @@ pub async fn look(service: &Service, mend: bool) -> Result<Round, ServiceError> 
             *e = (e.0 + 1, e.1.min(r.planned_at));
         }
     }
+    for r in rows.iter().filter(|r| r.messages == 0) {
+        // Nothing of the last step exists: right for an agency without any contact, and for nobody
+        // else.
+        let id = crate::domain::id::CaseId(r.case_id);
+        let state = service.store.load(id).await?.map(|l| l.state);
+        let alert = crate::domain::id::AlertId(r.id);
+        let tried = state.and_then(|s| s.alerts.get(&alert).map(|a| !a.last_points.is_empty()));
+        if tried == Some(true) {
+            let area = areas.get(&r.case_id).cloned().unwrap_or_default();
+            let e = late.entry((area, "messages of the last step are missing")).or_insert((0, r.planned_at));
+            *e = (e.0 + 1, e.1.min(r.planned_at));
+        }
+    }
     for ((area, wrong), (n, since)) in late {
         let since = crate::alerts::words::when(since);
         round.findings.push(Finding {
@@ -84,21 +98,35 @@ fn wrong_with(r: &OpenRow, now: DateTime<Utc>) -> Option<&'static str> {
     }
 }
 
+/// Checks that are about areas as a whole.
+async fn areas(service: &Service, round: &mut Round) -> Result<(), ServiceError> {
+    for (area, n) in service.store.dead_by_area().await? {
+        let words = format!("{n} messages of open alerts were given up: ring those partners.");
+        round.findings.push(Finding { what: format!("dead_letters/{area}"), area, words });
+    }
+    let today = service.directory();
+    for a in today.areas() {
+        let usable = |p: &ContactPoint| !today.is_unusable(&a.id, &p.id);
+        if directory::office(a).is_some() && !service.office_points(a).iter().any(usable) {
+            let what = format!("office_unreachable/{}", a.id);
+            let words = "The panel office cannot be written to: gaps and findings reach nobody there.";
+            round.findings.push(Finding { what, area: a.id.clone(), words: words.to_owned() });
+        }
+    }
+    Ok(())
+}
+
 /// Checks that are about the whole service.
 async fn whole(service: &Service, round: &mut Round) -> Result<(), ServiceError> {
+    areas(service, round).await?;
+    let hour = service.clock.now() - Duration::hours(1);
+    let odd = service.store.replies_not_understood(hour).await?;
     let first = service.directory().first().to_owned();
     let mut say = |what: &str, words: String| {
         round.findings.push(Finding { what: what.to_owned(), area: first.clone(), words });
     };
-    let figures = service.store.outbox_figures().await?;
-    if figures.dead_open > 0 {
-        say(
-            "dead_letters",
-            format!(
-                "{} messages of open alerts were given up: ring those partners.",
-                figures.dead_open
-            ),
-        );
+    if odd > 0 {
+        say("replies", format!("{odd} replies within the last hour answered nothing: look at the board and ring."));
     }
     if service.store.sending_is_held().await? {
         say(HELD, "Sending is held: nothing leaves until `cdr resume`.".to_owned());
@@ -180,6 +208,9 @@ pub async fn watcher(service: Service, settings: Watch, mut stop: watch::Receive
         tokio::select! {
             _ = tick.tick() => {}
             _ = stop.changed() => return,
+        }
+        if let Err(e) = service.tell_gaps().await {
+            tracing::error!(error = %e, "gaps could not be told");
         }
         let well = match look(&service, true).await {
             Ok(round) => {

@@ -436,13 +436,18 @@ async fn notifys_receipts_and_replies_are_believed_with_the_token_only() {
         reference: Some("ref-7".into()),
         receipt,
     };
+    let replied = match got.lock().unwrap().last() {
+        Some(NotifyCallback::Reply { id, .. }) => id.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(!replied.is_empty(), "what tells it from the next");
     assert_eq!(
         *got.lock().unwrap(),
         [
             receipt(Receipt::PermanentFailure),
             receipt(Receipt::Sending),
             receipt(Receipt::Other("new-word".into())),
-            NotifyCallback::Reply { from: MOBILE.into(), text: "YES 4821".into() },
+            NotifyCallback::Reply { id: replied, from: MOBILE.into(), text: "YES 4821".into() },
         ]
     );
     assert!(!govuk::token_fits(&"".into(), Some("Bearer ")), "an empty token fits nothing");

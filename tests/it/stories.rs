@@ -82,15 +82,13 @@ on_both! {
             story.forward(seconds(1)).await;
         }
         for wait in [15, 15, 15, 15, 30, 60, 120, 120, 120] {
-            story.expect_human("police").await;
-            story.expect_human("social_care").await;
+            story.expect_human_for_both().await;
             story.expect_nothing_more().await;
             story.forward(minutes(wait) - seconds(1)).await;
             story.expect_nothing_more().await;
             story.forward(seconds(1)).await;
         }
-        story.expect_human("police").await;
-        story.expect_human("social_care").await;
+        story.expect_human_for_both().await;
         story.finish().await;
     }
 
@@ -752,8 +750,7 @@ on_both! {
             story.expect_rung("social_care", rung).await;
         }
         story.forward(seconds(300)).await;
-        story.expect_human("police").await;
-        story.expect_human("social_care").await;
+        story.expect_human_for_both().await;
         assert_eq!(story.reply(AMY, "YES").await, 200);
         story.expect_text("last_step", MANAGER, "The police has answered").await;
         story.expect_nothing_more().await;

@@ -657,14 +657,23 @@ impl Story {
 
     /// The named human is told whom to ring, and the agency's last rung goes once more.
     pub async fn expect_human(&mut self, agency: &str) {
-        let (name, ring) = match agency {
-            "police" => ("The police", "01632 960101"),
-            _ => ("Social care", "01632 960102"),
-        };
+        let (name, ring) = rung_by_hand(agency);
         let words = format!("Please ring {name} now on {ring}");
         self.expect_text("last_step", MANAGER, &words).await;
         self.expect_call("last_step", MANAGER).await;
         self.expect_rung(agency, 3).await;
+    }
+
+    /// The named human is told of both agencies in one message and one call.
+    pub async fn expect_human_for_both(&mut self) {
+        let text = self.expect_text("last_step", MANAGER, "Please ring these partners now").await;
+        for agency in ["police", "social_care"] {
+            let (name, ring) = rung_by_hand(agency);
+            assert!(text.words.contains(&format!("{name} {ring}")), "{}", text.words);
+        }
+        self.expect_call("last_step", MANAGER).await;
+        self.expect_rung("police", 3).await;
+        self.expect_rung("social_care", 3).await;
     }
 
     /// Everybody's first messages, the office's word included.
@@ -790,4 +799,12 @@ pub fn code_in(text: &str) -> String {
 pub fn link_in(text: &str) -> String {
     let at = text.find("/a/").expect("a link");
     text[at..].split(|c: char| c.is_whitespace()).next().unwrap().to_owned()
+}
+
+/// What the named human reads: an agency's name and number.
+fn rung_by_hand(agency: &str) -> (&'static str, &'static str) {
+    match agency {
+        "police" => ("The police", "01632 960101"),
+        _ => ("Social care", "01632 960102"),
+    }
 }

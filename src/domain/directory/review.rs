@@ -142,8 +142,8 @@ impl Review<'_> {
         if rule.steps.first().is_some_and(|s| s.after_seconds != 0) {
             self.say(&at, "first_step", "the first step is at once (0 seconds)");
         }
-        if rule.steps.windows(2).any(|w| w[1].after_seconds < w[0].after_seconds + 30) {
-            self.say(&at, "steps", "each step comes at least 30 seconds after the one before");
+        if rule.steps.windows(2).any(|w| w[1].after_seconds < w[0].after_seconds + 10) {
+            self.say(&at, "steps", "each step comes at least 10 seconds after the one before");
         }
         if rule.steps.iter().any(|s| s.after_seconds > 86_400) {
             self.say(&at, "steps", "a step more than a day later is too late to help");

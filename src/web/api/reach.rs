@@ -57,7 +57,13 @@ pub(super) async fn start_drill(
     let bytes = request::bytes(&web, body).await?;
     let value = if bytes.is_empty() { Value::Null } else { request::json(&bytes)? };
     let area = fields(value, |o| o.text("area"))?;
-    let area = area.unwrap_or_else(|| web.service.directory().first().to_owned());
+    let mine = web.service.areas_of(&caller);
+    let area = match (area, mine.as_slice()) {
+        (Some(a), _) => a,
+        (None, [only]) => only.clone(),
+        // A drill rings real people: never in an area that nobody named.
+        (None, _) => return Err(Problem::field("area", "required", "name the area")),
+    };
     let reference = web.service.start_drill(&caller, &area).await?;
     let result = web.service.drill_result(&caller, &reference).await?;
     Ok(json(StatusCode::CREATED, &json!(result)))

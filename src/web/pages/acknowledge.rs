@@ -117,7 +117,8 @@ pub(super) async fn send(
     };
     match web.service.acknowledge_by_link(alert, ack).await {
         Ok(_) => {
-            let row = if form.get("answer") == "cannot" {
+            let recalled = row.state == AlertState::Recalled.word();
+            let row = if recalled || form.get("answer") == "cannot" {
                 row
             } else {
                 AlertRow {

@@ -6,11 +6,11 @@ use crate::auth::session::Session;
 use crate::domain::age::{band, band_label};
 use crate::domain::case::CaseState;
 use crate::domain::civil_time;
-use crate::domain::event::{Means, Person};
-use crate::domain::id::{AlertId, PanelId, Reference};
+use crate::domain::event::Person;
+use crate::domain::id::{PanelId, Reference};
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
-use crate::service::{Acknowledgement, HandOn, JarDecision, Reply, ServiceError, Wish};
+use crate::service::{JarDecision, ServiceError, Wish};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::render::see_other;
@@ -232,63 +232,6 @@ pub(super) async fn decide_jar(
         None => Err(ServiceError::NotFound),
     };
     back(&web, &session, &text, &form, done).await
-}
-
-/// "Spoke to them by telephone", entered by somebody else with name and time; or one's own answer.
-pub(super) async fn spoke_to(
-    State(web): State<Web>,
-    headers: HeaderMap,
-    Path((text, id)): Path<(String, String)>,
-    body: Body,
-) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let done = match (answer(&form), Uuid::try_parse(&id)) {
-        (Ok(ack), Ok(id)) => {
-            web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop)
-        }
-        (Err(e), _) => Err(e),
-        (_, Err(_)) => Err(ServiceError::NotFound),
-    };
-    match done {
-        Ok(()) => see_other(&format!("/cases/{text}/reached")),
-        Err(e) => failed(&web, e),
-    }
-}
-
-fn answer(form: &Form) -> Result<Acknowledgement, ServiceError> {
-    let telephone = form.get("by") == "telephone";
-    let need = |field, m: &str| Err(crate::service::invalid(field, "required", m));
-    if telephone && form.get("name").is_empty() {
-        return need("name", "Enter the name of the person you spoke to");
-    }
-    let mut note = form.get("note").to_owned();
-    if !form.get("at").is_empty() {
-        let Some(at) = civil_time::parse_time(form.get("at")) else {
-            return need("at", "The time must be like 03:25");
-        };
-        let spoke = format!("Spoke at {}.", at.format("%H:%M"));
-        note = if note.is_empty() { spoke } else { format!("{spoke} {note}") };
-    }
-    let reply = match form.get("answer") {
-        "cannot" => Reply::Cannot(HandOn {
-            to: form.get("to").to_owned(),
-            reach: form.get("reach").to_owned(),
-        }),
-        _ => Reply::CanAttend,
-    };
-    Ok(Acknowledgement {
-        person: Person {
-            name: form.get("name").to_owned(),
-            role: form.get("role").to_owned(),
-            agency: String::new(),
-        },
-        note,
-        means: if telephone { Means::Telephone } else { Means::Themselves },
-        reply,
-    })
 }
 
 /// An agency's part of the response.

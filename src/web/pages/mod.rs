@@ -9,6 +9,7 @@ mod drills;
 mod notify;
 mod panels;
 mod sign;
+mod spoke;
 
 use super::Web;
 use super::problem::Problem;
@@ -41,7 +42,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/drills/{reference}/end", post(drills::end))
         .route("/cases/{reference}/milestones", post(case::milestone))
         .route("/cases/{reference}/jar", post(case::decide_jar))
-        .route("/cases/{reference}/alerts/{id}", post(case::spoke_to))
+        .route("/cases/{reference}/alerts/{id}", get(spoke::show).post(spoke::send))
         .route("/cases/{reference}/panel", post(case::list_for_panel))
         .route("/panels", get(panels::list).post(panels::create))
         .route("/panels/{id}", get(panels::show))

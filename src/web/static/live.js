@@ -17,17 +17,21 @@
   const told = document.getElementById("told");
   if (!board || !window.EventSource) return;
   let last = (board.querySelector("[data-say]") || {}).textContent;
-  const busy = () => board.querySelector("details[open]") !== null;
   const source = new EventSource(board.dataset.live);
   source.addEventListener("board", (e) => {
-    // Nobody loses what they are typing.
-    if (busy()) { told.textContent = "Something changed. Close the form to see it."; return; }
+    const at = document.activeElement && document.activeElement.getAttribute("href");
     board.innerHTML = e.data;
+    // Whoever goes through the rows by keyboard stays where they are.
+    if (at) { const same = [...board.querySelectorAll("a")].find((a) => a.getAttribute("href") === at); if (same) same.focus({ preventScroll: true }); }
     const said = (board.querySelector("[data-say]") || {}).textContent;
     // Read aloud only what is new, not the whole board each time.
     if (said !== last) { told.textContent = said; last = said; }
   });
   source.addEventListener("gone", () => { source.close(); window.location.reload(); });
-  source.onerror = () => { told.textContent = "Not connected. Trying again."; };
+  source.onerror = () => {
+    told.textContent = "Not connected. Trying again.";
+    // After an answer that is no stream (a proxy's 502 in a restart) browsers do not try again.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => window.location.reload(), 5000);
+  };
   source.onopen = () => { told.textContent = ""; };
 })();
