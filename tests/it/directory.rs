@@ -305,7 +305,7 @@ on_both! {
         assert_eq!((last["name"].clone(), places(&last["tries"])), (json!("The cdop_office"), vec!["cdop_office".to_owned()]));
         clock.set(start + Duration::seconds(last["after_seconds"].as_i64().unwrap() + 10));
         until("the human was told", || async {
-            app.sink.got("cdop_office").iter().any(|g| g.json().to_string().contains("ring_them") || g.json()["type"].as_str().unwrap().contains("ring"))
+            app.sink.got("cdop_office").iter().any(|g| g.json().to_string().contains("ring_") || g.json()["type"].as_str().unwrap().contains("ring"))
         })
         .await;
         assert!(clock.now() > start);
