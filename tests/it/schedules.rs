@@ -355,19 +355,20 @@ impl Night<'_> {
     }
 
     fn the_human_got_it(&self, s: &CaseState, agency: &str) {
-        let words = format!("Please ring {agency} now");
+        // By itself, or with the others who did not answer.
+        let (alone, among) = (format!("Please ring {agency} now"), "Please ring these partners now");
         let reference = s.reference.to_string();
         let told = self.story.all.iter().any(|g| {
             g.by == "text"
                 && g.to == international(MANAGER)
-                && g.words.contains(&words)
+                && (g.words.contains(&alone) || (g.words.contains(among) && g.words.contains(agency)))
                 && g.words.contains(&reference)
         });
-        assert!(told, "the named human never got {words:?} about {reference}");
+        assert!(told, "the named human never got {alone:?} about {reference}");
     }
 
-    /// A ladder has four rungs and then tells at most every quarter of an hour; every "cannot" may
-    /// send one step more, and while a clock that was set back catches up an hour counts twice.
+    /// A ladder has four rungs and then tells at most every quarter of an hour; a "cannot" may send
+    /// the next rung sooner, and none more once the human rings; while a clock that was set back catches up an hour counts twice.
     async fn nobody_is_stormed(&self, alert: &AlertId, cannots: usize) {
         let most = (4 + 4 + cannots) * (1 + self.backs);
         let mut by_lane: BTreeMap<String, Vec<_>> = BTreeMap::new();

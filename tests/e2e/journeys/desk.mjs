@@ -42,8 +42,9 @@ export default async function ({ url, check }) {
   await page.goto(url + first);
   const steps = page.locator("details", { has: page.locator("#milestone") });
   await steps.locator("summary").click();
-  await page.fill("#on", "2090-01-01");
+  await page.fill("#category", "99");
   await Promise.all([page.waitForNavigation(), steps.locator("button").click()]);
+  check.ok((await page.title()).startsWith("Error: "), "category 99 is no error");
   await check.look(page, "step-refused");
 
   await page.goto(`${url}/drills`);
