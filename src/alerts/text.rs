@@ -165,6 +165,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Tonight => "coverage.list",
         AlertKind::Test => "test",
         AlertKind::Verify => "verify",
+        AlertKind::DraftCode => "draft.code",
         AlertKind::Watcher => "service.attention",
     };
     format!("uk.child-death-review.{name}.v1")

@@ -22,7 +22,26 @@ const SOURCES: &[(&str, &str)] = sources![
     "macros.html",
     "error.html",
     "sign_in.html",
-    "notify.html",
+    "notify/macros.html",
+    "notify/one_page.html",
+    "notify/page.html",
+    "notify/so_far.html",
+    "notify/what.html",
+    "notify/who.html",
+    "notify/when.html",
+    "notify/where.html",
+    "notify/sudden.html",
+    "notify/cause.html",
+    "notify/care.html",
+    "notify/caller.html",
+    "notify/check.html",
+    "notify/resume.html",
+    "notify/code.html",
+    "notify/done.html",
+    "notify/told.html",
+    "notify/more.html",
+    "notify/section.html",
+    "drafts.html",
     "received.html",
     "acknowledge.html",
     "queue.html",
@@ -55,11 +74,31 @@ pub const CSS: &str = include_str!("static/cdr.css");
 /// The script of live pages.
 pub const JS: &str = include_str!("static/live.js");
 
+/// The script of the notification pages.
+pub const DRAFT_JS: &str = include_str!("static/draft.js");
+
+/// What only the notification pages look like.
+pub const NOTIFY_CSS: &str = include_str!("static/notify.css");
+
 /// Address of the script.
 #[must_use]
 pub fn js_path() -> String {
     let digest = crate::platform::crypt::sha256(&[JS.as_bytes()]);
     format!("/static/live-{}.js", &crate::platform::crypt::hex(&digest)[..12])
+}
+
+/// Address of the notification pages' script.
+#[must_use]
+pub fn draft_js_path() -> String {
+    let digest = crate::platform::crypt::sha256(&[DRAFT_JS.as_bytes()]);
+    format!("/static/draft-{}.js", &crate::platform::crypt::hex(&digest)[..12])
+}
+
+/// Address of the notification pages' style.
+#[must_use]
+pub fn notify_css_path() -> String {
+    let digest = crate::platform::crypt::sha256(&[NOTIFY_CSS.as_bytes()]);
+    format!("/static/notify-{}.css", &crate::platform::crypt::hex(&digest)[..12])
 }
 
 /// Address of the style sheet.
@@ -89,6 +128,10 @@ impl Templates {
         env.add_filter("clock", |text: String| clock_text(&text));
         env.add_global("css", css_path());
         env.add_global("js", js_path());
+        env.add_global("draft_js", draft_js_path());
+        env.add_global("notify_css", notify_css_path());
+        // To the minute, for people who write it down.
+        env.add_filter("hour", |text: String| clock_text(&text)[..].chars().take(5).collect::<String>());
         for (name, source) in SOURCES {
             env.add_template(name, source)?;
         }

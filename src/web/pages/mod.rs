@@ -5,6 +5,7 @@ mod board;
 mod case;
 mod desk;
 mod directory;
+mod drafts;
 mod drills;
 mod notify;
 mod panels;
@@ -25,7 +26,9 @@ pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route(&render::css_path(), get(css))
         .route(&render::js_path(), get(js))
-        .route("/notify", get(notify::show).post(notify::send))
+        .route(&render::draft_js_path(), get(draft_js))
+        .route(&render::notify_css_path(), get(notify_css))
+        .route("/drafts", get(drafts::list))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
         .route("/sign-in", get(sign::show).post(sign::sign_in))
         .route("/sign-out", post(sign::sign_out))
@@ -50,22 +53,32 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
+        .merge(notify::routes())
 }
 
 async fn css() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    (headers, render::CSS).into_response()
+    asset("text/css; charset=utf-8", render::CSS)
 }
 
 async fn js() -> Response {
+    asset("text/javascript; charset=utf-8", render::JS)
+}
+
+async fn draft_js() -> Response {
+    asset("text/javascript; charset=utf-8", render::DRAFT_JS)
+}
+
+async fn notify_css() -> Response {
+    asset("text/css; charset=utf-8", render::NOTIFY_CSS)
+}
+
+/// A file whose address changes with its content.
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
+        (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
-    (headers, render::JS).into_response()
+    (headers, text).into_response()
 }
 
 /// What every signed-in page shows around its content.
