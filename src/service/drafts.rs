@@ -253,7 +253,9 @@ impl Service {
         let shaped = address.split_once('@').is_some_and(|(a, d)| {
             !a.is_empty() && d.contains('.') && !d.contains('@') && !d.ends_with('.')
         });
-        if !shaped || address.len() > 200 || address.chars().any(|c| c.is_whitespace() || c.is_control())
+        if !shaped
+            || address.len() > 200
+            || address.chars().any(|c| c.is_whitespace() || c.is_control())
         {
             let why = "enter an e-mail address, like name@nhs.example";
             return Err(invalid("_mail", "not_an_address", why));
@@ -268,7 +270,15 @@ impl Service {
         let words = AlertKind::DraftCode.word();
         let room = self
             .store
-            .take_pace("email", address, words, fresh::id(), self.now(), MAILS_AN_HOUR, MAILS_AN_HOUR)
+            .take_pace(
+                "email",
+                address,
+                words,
+                fresh::id(),
+                self.now(),
+                MAILS_AN_HOUR,
+                MAILS_AN_HOUR,
+            )
             .await?;
         if !room {
             return Err(too_many());
@@ -355,8 +365,7 @@ impl Service {
     async fn old_rows(&self, caller: &Caller) -> Result<Vec<DraftRow>, ServiceError> {
         Self::allow(caller, Action::ListCases, Object::default())?;
         let now = self.now();
-        let mut rows =
-            self.store.waiting_drafts(now - Duration::minutes(OLD_MINUTES), now).await?;
+        let mut rows = self.store.waiting_drafts(now - Duration::minutes(OLD_MINUTES), now).await?;
         rows.retain(|r| caller.covers(&r.area));
         Ok(rows)
     }

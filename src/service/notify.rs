@@ -134,7 +134,11 @@ impl Service {
     }
 
     /// The area of a request: named, the caller's own, or the first configured.
-    pub(super) fn area_for(&self, caller: &Caller, named: Option<&str>) -> Result<String, ServiceError> {
+    pub(super) fn area_for(
+        &self,
+        caller: &Caller,
+        named: Option<&str>,
+    ) -> Result<String, ServiceError> {
         let directory = self.directory();
         let area = match named {
             Some(a) => a,

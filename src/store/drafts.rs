@@ -130,7 +130,9 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<DraftRow>, StoreError> {
         const SQL: &str = "SELECT id, code, area, step, version, started_at, changed_at, expires_at, sent_at, case_id, sealed FROM draft WHERE sent_at IS NULL AND started_at < $1 AND expires_at > $2 ORDER BY started_at LIMIT 500";
-        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(before).bind(now).fetch_all(p).await?))
+        Ok(
+            on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(before).bind(now).fetch_all(p).await?),
+        )
     }
 
     /// A text that must wait in the outbox without being readable there.

@@ -131,7 +131,9 @@ impl Templates {
         env.add_global("draft_js", draft_js_path());
         env.add_global("notify_css", notify_css_path());
         // To the minute, for people who write it down.
-        env.add_filter("hour", |text: String| clock_text(&text)[..].chars().take(5).collect::<String>());
+        env.add_filter("hour", |text: String| {
+            clock_text(&text)[..].chars().take(5).collect::<String>()
+        });
         for (name, source) in SOURCES {
             env.add_template(name, source)?;
         }

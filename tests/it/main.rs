@@ -10,6 +10,7 @@ mod domain;
 mod doubles;
 mod exchange;
 mod faults;
+mod notify_flow;
 mod providers;
 mod reach;
 mod rota;

@@ -153,9 +153,8 @@ pub fn salvaged(mut body: Value, problems: &[Problem]) -> Value {
             continue;
         }
         if let Value::Object(root) = &mut body {
-            let kept = root
-                .entry("as_given".to_owned())
-                .or_insert_with(|| Value::Object(Map::new()));
+            let kept =
+                root.entry("as_given".to_owned()).or_insert_with(|| Value::Object(Map::new()));
             if let Value::Object(kept) = kept {
                 kept.insert(p.field.clone(), given);
             }

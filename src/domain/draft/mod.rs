@@ -65,7 +65,14 @@ impl Draft {
     /// Takes over what one page says. `from` is the version that the page was shown at: a page
     /// that was saved since is replaced all the same (the last to write wins), and it is noted.
     /// Returns whether anything changed.
-    pub fn take(&mut self, page: &str, names: &[&str], typed: &Fields, from: i64, next: Mark) -> bool {
+    pub fn take(
+        &mut self,
+        page: &str,
+        names: &[&str],
+        typed: &Fields,
+        from: i64,
+        next: Mark,
+    ) -> bool {
         let held = |n: &str| self.fields.get(n).map_or("", String::as_str);
         let given = |n: &str| typed.get(n).map_or("", |v| v.trim());
         let same = names.iter().all(|n| held(n) == given(n));

@@ -77,9 +77,7 @@ impl Page {
                 "death.event_place.name",
             ],
             Self::Sudden => &["jar_answers.sudden_no_apparent_cause", "death.expected"],
-            Self::Cause => {
-                &["jar_answers.external_cause", "jar_answers.suspicion_not_natural"]
-            }
+            Self::Cause => &["jar_answers.external_cause", "jar_answers.suspicion_not_natural"],
             Self::Care => {
                 &["jar_answers.custody_or_detention", "jar_answers.unattended_stillbirth"]
             }
@@ -138,14 +136,8 @@ pub fn order(facts: &Facts) -> [Page; 9] {
 
 impl Section {
     /// Every part, in the order of the list.
-    pub const ALL: [Self; 6] = [
-        Self::Child,
-        Self::Home,
-        Self::Family,
-        Self::Death,
-        Self::Professionals,
-        Self::Other,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Child, Self::Home, Self::Family, Self::Death, Self::Professionals, Self::Other];
 
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -165,9 +157,7 @@ impl Section {
     pub fn fields(self) -> Vec<String> {
         let plain = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let rows = |list: &str, parts: &[&str]| -> Vec<String> {
-            (0..ROWS)
-                .flat_map(|n| parts.iter().map(move |p| format!("{list}.{n}.{p}")))
-                .collect()
+            (0..ROWS).flat_map(|n| parts.iter().map(move |p| format!("{list}.{n}.{p}"))).collect()
         };
         match self {
             Self::Child => plain(&[

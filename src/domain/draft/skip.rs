@@ -80,7 +80,8 @@ mod tests {
         assert_eq!(of(aged), ["jar_answers.unattended_stillbirth"]);
         let held = json!({ "event": "death", "death": { "place": { "type": "custody" } } });
         assert_eq!(of(held), ["jar_answers.custody_or_detention"]);
-        let attended = json!({ "event": "stillbirth", "jar_answers": { "unattended_stillbirth": "no" } });
+        let attended =
+            json!({ "event": "stillbirth", "jar_answers": { "unattended_stillbirth": "no" } });
         assert_eq!(of(attended).len(), 4, "the birth itself is still asked for");
     }
 }

@@ -43,7 +43,10 @@ fn groups(held: &Held, judged: &Judged) -> Vec<Group> {
                 // The questions are all shown, so that a gap is seen; of the rest what was said.
                 None if a.is_empty() && !f.starts_with("jar_answers.") => {}
                 None if a.is_empty() => {
-                    rows.push((label(f).to_owned(), "Not answered: counts as not known".to_owned()));
+                    rows.push((
+                        label(f).to_owned(),
+                        "Not answered: counts as not known".to_owned(),
+                    ));
                 }
                 None => rows.push((label(f).to_owned(), a)),
             }

@@ -2,8 +2,8 @@
 //! next, sent together.
 
 use super::super::failed;
-use super::session;
 use super::sent::sent;
+use super::session;
 use super::words::{Said, said};
 use crate::domain::draft::{Fields, Section};
 use crate::domain::facts::{Detention, NoNhsNumber};

@@ -35,7 +35,10 @@ struct Context<'a> {
     detentions: &'static [&'static str],
 }
 
-pub(in crate::web::pages) async fn show(State(web): State<Web>, RawQuery(query): RawQuery) -> Response {
+pub(in crate::web::pages) async fn show(
+    State(web): State<Web>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let area = request::query(query.as_deref()).remove("area");
     form(&web, area.as_deref(), &Form::default(), StatusCode::OK, &[])
 }
@@ -75,7 +78,11 @@ fn form(
     web.templates.page(status, "notify/one_page.html", context)
 }
 
-pub(in crate::web::pages) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+pub(in crate::web::pages) async fn send(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let bytes = match request::bytes(&web, body).await {
         Ok(b) => b,
         Err(p) => return too_much(&web, &p),

@@ -51,11 +51,7 @@ pub(super) async fn held(web: &Web, headers: &HeaderMap) -> Result<Held, Respons
 }
 
 /// What was posted, from a page of ours.
-pub(super) async fn posted(
-    web: &Web,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Form, Response> {
+pub(super) async fn posted(web: &Web, headers: &HeaderMap, body: Body) -> Result<Form, Response> {
     let bytes = request::bytes(web, body).await.map_err(|p| {
         if p.status == StatusCode::PAYLOAD_TOO_LARGE {
             let advice = "The page is too long to be sent. Go back and shorten it; what you typed is still there.";
