@@ -177,8 +177,13 @@ fn agency(a: AlertDetail) -> Agency {
     Agency {
         name: a.agency_name,
         kind: a.kind_label,
+        // In the words of somebody who waits for it.
+        state_label: match a.state.as_str() {
+            "planned" | "sending" => "being told now".to_owned(),
+            "accepted" => "message sent, not seen yet".to_owned(),
+            _ => a.state_label,
+        },
         state: a.state,
-        state_label: a.state_label,
         ring: if answered { String::new() } else { a.ring },
     }
 }

@@ -130,9 +130,12 @@ impl Templates {
         env.add_global("js", js_path());
         env.add_global("draft_js", draft_js_path());
         env.add_global("notify_css", notify_css_path());
+        env.add_filter("on_day", |text: String| {
+            when_text(&text).split(", ").next().unwrap_or_default().to_owned()
+        });
         // To the minute, for people who write it down.
         env.add_filter("hour", |text: String| {
-            clock_text(&text)[..].chars().take(5).collect::<String>()
+            clock_text(&text).chars().take(5).collect::<String>()
         });
         for (name, source) in SOURCES {
             env.add_template(name, source)?;

@@ -83,7 +83,9 @@
   let waiting = false, busy = false;
   const arrived = (answer) => {
     forget();
-    if (waiting) sessionStorage.setItem(SAID, `Received at ${answer.at}.`);
+    const waited = waiting;
+    waiting = false;
+    if (waited) sessionStorage.setItem(SAID, `Received at ${answer.at}.`);
     window.location.assign(answer.to);
   };
   const wait = (item) => {

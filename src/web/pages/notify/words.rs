@@ -50,7 +50,9 @@ pub(super) fn answer(d: &Draft, field: &str) -> String {
             return "Not known yet".to_owned();
         }
         let all = [box_("day"), box_("month"), box_("year")].join(" ");
-        return all.trim().to_owned();
+        let all = all.trim();
+        return chrono::NaiveDate::parse_from_str(all, "%d %m %Y")
+            .map_or_else(|_| all.to_owned(), |d| d.format("%-d %B %Y").to_string());
     }
     let v = d.get(field);
     match v {
@@ -87,6 +89,8 @@ pub(super) fn said(problems: &[Problem]) -> Vec<Said> {
                 ("notifier.telephone", "no_call_back") => {
                     "Give a telephone number or a work e-mail address, so that you can be called back".to_owned()
                 }
+                (f, "not_a_date") => format!("{} must be a real date, like 20 11 2026", label(f)),
+                (f, "not_a_time") => format!("{} must be a time of day, like 0315 or 03:15", label(f)),
                 _ if p.field.starts_with('_') => first_upper(&p.message),
                 (f, _) => format!("{}: {}", label(f), p.message),
             };
