@@ -220,6 +220,14 @@ on_both! {
         assert_eq!(code.len(), 34);
         let seen = b.post("/notify/code/hand-on", &[("_to", "Dr Placehold"), ("_from", "Dr Trialmoor")]).await;
         assert_eq!(seen.to, "/notify/code?done=handed");
+        let start = b.get("/notify").await;
+        assert!(start.contains("Go on with it") && !start.contains("name=\"_key\""), "no second one over the first");
+        // The script of the pages is told where to go, in words it can tell from a lost answer.
+        let r = app.http.post(format!("{}/notify/where", app.url)).header("cookie", &b.cookie).header("x-draft-script", "1").body("_version=2&death.place.type=home").send().await.unwrap();
+        assert_eq!(r.status(), 200);
+        let told: Value = r.json().await.unwrap();
+        assert_eq!(told["to"], "/notify/sudden");
+        assert_eq!(told["at"].as_str().unwrap().len(), 5);
         // The shared machine forgets; the colleague types the code in, in small letters.
         b.post("/notify/leave", &[]).await;
         assert!(!b.get("/notify").await.contains("Go on with it"));
@@ -289,6 +297,13 @@ on_both! {
         let (s, _) = app.page("/notify/who", &b.cookie).await;
         assert_eq!(s, 303);
         assert_eq!(app.page("/notify/nowhere", &b.cookie).await.0, 404);
+        // A key that somebody could guess begins a draft of its own each time.
+        let weak = [("_key", "x"), ("event", "death")];
+        for n in [2, 3] {
+            Browser::new(&app).post("/notify/what", &weak).await;
+            assert_eq!(app.db.number("SELECT COUNT(*) FROM draft").await, n);
+        }
+        b.cookie = "cdr_draft=AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE".into();
         let seen = b.post("/notify/who", &[("child.family_name", "Quorlswick")]).await;
         assert_eq!(seen.status, 410);
         assert!(seen.html.contains("Go back to see what you typed"));

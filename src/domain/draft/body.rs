@@ -146,7 +146,7 @@ fn listed(v: Value) -> Value {
 #[must_use]
 pub fn salvaged(mut body: Value, problems: &[Problem]) -> Value {
     for p in problems {
-        let pointer = format!("/{}", p.field.replace('.', "/").replace('[', "/").replace(']', ""));
+        let pointer = format!("/{}", p.field.replace(['.', '['], "/").replace(']', ""));
         let Some(v) = body.pointer_mut(&pointer) else { continue };
         let given = std::mem::replace(v, Value::String("unknown".to_owned()));
         if given.as_str() == Some("unknown") {

@@ -25,7 +25,7 @@ pub fn spoken_code(random: &[u8]) -> String {
 pub fn read_code(text: &str) -> Option<String> {
     let plain: String = text
         .chars()
-        .filter(|c| c.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .map(|c| match c.to_ascii_uppercase() {
             'O' => '0',
             'I' | 'L' => '1',

@@ -19,6 +19,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+/// Letters of a form's key.
+const KEY_LETTERS: usize = 43;
+
 /// The first question, or the way on with a draft that this browser holds.
 pub(super) async fn start(
     State(web): State<Web>,
@@ -229,7 +232,11 @@ fn next(web: &Web, held: &Held, page: Page, to_check: bool) -> String {
 async fn begin(web: &Web, headers: &HeaderMap, form: &Form) -> Response {
     let named = form.get("_area");
     let area = Some(named).filter(|a| !a.is_empty());
-    match web.service.begin_draft(area, form.get("_key"), form.typed()).await {
+    // A draft's code comes of its form's key: only one that we made is hard to guess.
+    let ours = form.get("_key");
+    let key =
+        if ours.len() < KEY_LETTERS { random_token().unwrap_or_default() } else { ours.to_owned() };
+    match web.service.begin_draft(area, &key, form.typed()).await {
         Ok(held) => {
             let to = if held.row.sent_at.is_some() {
                 "/notify/done".to_owned()
