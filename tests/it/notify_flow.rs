@@ -300,7 +300,8 @@ on_both! {
         // A key that somebody could guess begins a draft of its own each time.
         let weak = [("_key", "x"), ("event", "death")];
         for n in [2, 3] {
-            Browser::new(&app).post("/notify/what", &weak).await;
+            let seen = Browser::new(&app).post("/notify/what", &weak).await;
+            assert_eq!(seen.status, 303, "{}", seen.html);
             assert_eq!(app.db.number("SELECT COUNT(*) FROM draft").await, n);
         }
         b.cookie = "cdr_draft=AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE".into();
@@ -341,6 +342,10 @@ on_both! {
         assert_eq!(f["household"].as_array().unwrap().len(), 2);
         assert_eq!(f["professionals"][0]["agency"], "GP");
         assert_eq!(f["unrecognised"]["further"]["birth_weight_grams"], "3200");
+        app.add_user("c@x.example", "coordinator", "northshire", None).await;
+        let cookie = app.sign_in("c@x.example").await;
+        let (_, page) = app.page(&format!("/cases/{reference}"), &cookie).await;
+        assert!(page.contains("Birth weight grams") && page.contains("3200"), "the office can read all of it");
         let (_, t) = app.get(&format!("/api/v1/cases/{reference}/timeline")).await;
         let amended: Vec<&Value> = t["items"].as_array().unwrap().iter().filter(|i| i["kind"] == "facts_amended").collect();
         assert_eq!(amended.len(), 1, "one amendment");

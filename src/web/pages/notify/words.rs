@@ -63,7 +63,9 @@ pub(super) fn answer(d: &Draft, field: &str) -> String {
         "death" => "A child has died".to_owned(),
         "collapse" => "A child has collapsed and is not expected to live".to_owned(),
         "stillbirth" => "A stillbirth".to_owned(),
-        v if field.rsplit('.').next() == Some("type") || field == "child.sex" => first_upper(&v.replace('_', " ")),
+        v if field.rsplit('.').next() == Some("type") || field == "child.sex" => {
+            first_upper(&v.replace('_', " "))
+        }
         v => v.to_owned(),
     }
 }
