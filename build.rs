@@ -118,8 +118,12 @@ fn assets(package: &Path, out: &Path) -> Result<String, String> {
     let banner = format!(
         "@charset \"UTF-8\";/*! With parts of GOV.UK Frontend, MIT licence: {licence} */\n"
     );
-    let css =
-        format!("{banner}{}\n{}", css.trim_start_matches("@charset \"UTF-8\";"), own("cdr.css")?);
+    let css = format!(
+        "{banner}{}\n{}\n{}",
+        css.trim_start_matches("@charset \"UTF-8\";"),
+        own("cdr.css")?,
+        own("notify.css")?
+    );
     list.add("CSS", "cdr", "css", "text/css; charset=utf-8", &css)?;
 
     const JS: &str = "text/javascript; charset=utf-8";
@@ -129,6 +133,7 @@ fn assets(package: &Path, out: &Path) -> Result<String, String> {
     let govuk = list.add("GOVUK", "govuk", "js", JS, &govuk)?;
     list.add("BEGIN", "begin", "js", JS, &own("begin.js")?)?;
     list.add("START", "start", "js", JS, &own("start.js")?.replace("./govuk.js", &govuk))?;
+    list.add("DRAFT", "draft", "js", JS, &own("draft.js")?)?;
     list.add("LIVE", "live", "js", JS, &own("live.js")?)?;
     list.add("ICON", "icon", "svg", "image/svg+xml", &own("icon.svg")?)?;
     Ok(format!(

@@ -17,7 +17,9 @@ fn filled(m: &Message, links: &Links) -> Filled {
     // The service's own messages lead nowhere, but for the one to the human who rings.
     let link = match about {
         _ if n.acknowledge => links.acknowledge(alert),
-        AlertKind::RingThem | AlertKind::RingAll | AlertKind::Answered => format!("{}/board", links.base()),
+        AlertKind::RingThem | AlertKind::RingAll | AlertKind::Answered => {
+            format!("{}/board", links.base())
+        }
         k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
         _ => String::new(),
     };
@@ -167,6 +169,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Tonight => "coverage.list",
         AlertKind::Test => "test",
         AlertKind::Verify => "verify",
+        AlertKind::DraftCode => "draft.code",
         AlertKind::Watcher => "service.attention",
     };
     format!("uk.child-death-review.{name}.v1")

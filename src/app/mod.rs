@@ -218,6 +218,7 @@ pub async fn start(
         secure: config.server.public_url.starts_with("https://"),
         templates: crate::web::templates()?,
         write_probe: Arc::default(),
+        codes: Arc::default(),
         hooks: Arc::new(HookKeys {
             notify_token: config.govuk_notify.callback_token.clone(),
             gateway: config.gateway.keys().unwrap_or_default(),

@@ -39,6 +39,8 @@ words!(
         Test = "test",
         /// The code that verifies a contact point.
         Verify = "verify",
+        /// The resume code of a draft, to whoever is writing it.
+        DraftCode = "draft_code",
         /// The watcher found something that it could not mend.
         Watcher = "watcher",
     }
@@ -88,6 +90,7 @@ impl AlertKind {
             Self::Tonight => "Tonight's cover",
             Self::Test => "Test, no action needed",
             Self::Verify => "Contact check",
+            Self::DraftCode => "Your notification, to go on with",
             Self::Watcher => "The service needs attention",
         }
     }

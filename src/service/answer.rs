@@ -165,11 +165,7 @@ impl Service {
 ///
 /// # Errors
 /// Too long, or with control characters in it.
-pub(super) fn short(
-    field: &'static str,
-    text: &str,
-    most: usize,
-) -> Result<(), ServiceError> {
+pub(super) fn short(field: &'static str, text: &str, most: usize) -> Result<(), ServiceError> {
     if text.chars().count() > most {
         return Err(invalid(field, "too_long", format!("must be at most {most} characters")));
     }

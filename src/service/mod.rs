@@ -5,6 +5,8 @@
 mod answer;
 mod change;
 mod directory;
+mod drafts;
+mod drafts_sent;
 mod drills;
 mod dry_run;
 mod error;
@@ -21,6 +23,8 @@ mod receipts;
 pub use answer::{Acknowledgement, HandOn, Reply};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use directory::{AreaVersion, GAP_DAYS};
+pub use drafts::{Held, Judged, OldDraft};
+pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};
 pub use dry_run::{DryRun, Run, RunLast, RunStep, Try, length};
 pub use error::{ServiceError, invalid};

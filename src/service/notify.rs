@@ -10,7 +10,7 @@ use crate::domain::intake::{self, Need, Warning};
 use crate::domain::jar::{self, Assessment};
 use crate::domain::scope::{self, Scope};
 use crate::platform::failpoint::{Point, reach};
-use crate::store::changes::{AnswerRow, ChangeSet};
+use crate::store::changes::{AnswerRow, ChangeSet, SentDraft};
 use crate::store::{CommitError, ServiceKey};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::{Value, json};
@@ -45,6 +45,21 @@ impl Service {
         route: Route,
         idempotency: Option<Idempotency>,
     ) -> Result<Answer, ServiceError> {
+        self.take_in(caller, area, body, route, idempotency, Need::CallBack, None).await
+    }
+
+    /// The same for every way in; a draft that it was made of becomes a sent one in the same commit.
+    #[allow(clippy::too_many_arguments)] // a notification, where it came from, and what it was
+    pub(super) async fn take_in(
+        &self,
+        caller: &Caller,
+        area: Option<&str>,
+        body: Value,
+        route: Route,
+        idempotency: Option<Idempotency>,
+        need: Need,
+        draft: Option<SentDraft>,
+    ) -> Result<Answer, ServiceError> {
         let area = self.area_for(caller, area)?;
         Self::allow(caller, Action::Notify, Object { area: Some(&area), agencies: &[] })?;
         let what = format!("notify/{area}");
@@ -55,7 +70,7 @@ impl Service {
             return Ok(answer);
         }
         let now = self.now();
-        let accepted = intake::read(body, Need::CallBack, now).map_err(ServiceError::Invalid)?;
+        let accepted = intake::read(body, need, now).map_err(ServiceError::Invalid)?;
         let warnings = accepted.warnings.clone();
         let actor = caller.actor();
 
@@ -65,7 +80,9 @@ impl Service {
             case::notify(reference, area.clone(), route, accepted, ctx)
         });
         let planned = spoken(&events);
+        let case_id = new.id().0;
         let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
+        set.sent_drafts.extend(draft.map(|d| SentDraft { case_id, at: now, ..d }));
         let handover = self.plan_messages(&mut set, &state, &planned, now);
         let answer = receipt(&state, &warnings, &set).to_string();
         if let Some((key, body)) = &digests {
@@ -117,7 +134,11 @@ impl Service {
     }
 
     /// The area of a request: named, the caller's own, or the first configured.
-    fn area_for(&self, caller: &Caller, named: Option<&str>) -> Result<String, ServiceError> {
+    pub(super) fn area_for(
+        &self,
+        caller: &Caller,
+        named: Option<&str>,
+    ) -> Result<String, ServiceError> {
         let directory = self.directory();
         let area = match named {
             Some(a) => a,
@@ -207,7 +228,7 @@ pub(super) fn jar_json(a: &Assessment) -> Value {
 }
 
 /// Intake's warnings and, as warnings too, the contradictions that the decision met.
-fn all_warnings(warnings: &[Warning], a: &Assessment) -> Vec<Warning> {
+pub(super) fn all_warnings(warnings: &[Warning], a: &Assessment) -> Vec<Warning> {
     let conflicts = a.conflicts.iter().map(|c| Warning {
         field: c.fields.join(", "),
         code: "contradiction".to_owned(),

@@ -223,7 +223,11 @@ impl Service {
         Ok(out)
     }
 
-    fn alert_details(&self, state: &CaseState, rows: Vec<AlertView>) -> Vec<AlertDetail> {
+    pub(super) fn alert_details(
+        &self,
+        state: &CaseState,
+        rows: Vec<AlertView>,
+    ) -> Vec<AlertDetail> {
         use crate::domain::alert::{AlertKind, AlertState};
         let now = self.now();
         let directory = self.directory();

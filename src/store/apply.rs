@@ -291,6 +291,13 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "INSERT INTO audit (at, actor, action, case_id) VALUES ($1, $2, $3, $4)";
         on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).execute(c).await?.rows_affected());
     }
+    for d in sets.iter().flat_map(|s| &s.sent_drafts) {
+        const SQL: &str = "UPDATE draft SET sent_at = $2, changed_at = $2, case_id = $3, expires_at = $4, sealed = $5, version = version + 1 WHERE id = $1 AND sent_at IS NULL";
+        let n = on!(conn conn, |c| sqlx::query(SQL).bind(d.id).bind(d.at).bind(d.case_id).bind(d.expires_at).bind(&d.sealed).execute(c).await?.rows_affected());
+        if n != 1 {
+            return Err(Fault::Conflict);
+        }
+    }
     for d in sets.iter().flat_map(|s| &s.done) {
         const SQL: &str = "INSERT INTO done (what, day, at) VALUES ($1, $2, $3)";
         on!(conn conn, |c| sqlx::query(SQL).bind(&d.what).bind(&d.day).bind(d.at).execute(c).await?.rows_affected());

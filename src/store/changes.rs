@@ -36,6 +36,8 @@ pub struct ChangeSet {
     pub done: Vec<DoneRow>,
     pub directories: Vec<DirectoryRow>,
     pub answers: Vec<AnswerRow>,
+    /// Drafts that became cases; if one was sent before, the whole change is a conflict.
+    pub sent_drafts: Vec<SentDraft>,
     pub audit: Vec<AuditRow>,
     pub panels: Vec<PanelRow>,
     pub listed: Vec<PanelCaseRow>,
@@ -76,6 +78,16 @@ pub struct Advanced {
     pub from: i64,
     pub to: i64,
     pub head: Vec<u8>,
+}
+
+/// A draft that becomes a case: what is left of it once the case holds its facts.
+#[derive(Clone, Debug)]
+pub struct SentDraft {
+    pub id: Uuid,
+    pub case_id: Uuid,
+    pub at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    pub sealed: Vec<u8>,
 }
 
 /// One journal entry, sealed and chained.

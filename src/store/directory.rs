@@ -224,6 +224,8 @@ impl Store {
             Box::pin(async move {
                 const PACE: &str = "DELETE FROM pace WHERE at < $1";
                 const HOOKS: &str = "DELETE FROM hook_seen WHERE at < $1";
+                const DRAFTS: &str = "DELETE FROM draft WHERE expires_at < $1";
+                on!(conn conn, |c| sqlx::query(DRAFTS).bind(now).execute(c).await?.rows_affected());
                 on!(conn conn, |c| sqlx::query(PACE).bind(now - Duration::hours(2)).execute(c).await?.rows_affected());
                 on!(conn conn, |c| sqlx::query(HOOKS).bind(now - Duration::days(8)).execute(c).await?.rows_affected());
                 Ok(())

@@ -19,15 +19,18 @@ pub enum ServiceKey {
     Idempotency,
     /// Versions of directories.
     Directory,
+    /// Notifications not yet sent: each draft has a key of its own derived from this one.
+    Drafts,
 }
 
 impl ServiceKey {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Lookups, "lookups"),
         (Self::Links, "links"),
         (Self::References, "references"),
         (Self::Idempotency, "idempotency"),
         (Self::Directory, "directory"),
+        (Self::Drafts, "drafts"),
     ];
 }
 

@@ -8,6 +8,7 @@ pub mod backup;
 mod cases;
 pub mod changes;
 mod directory;
+mod drafts;
 mod engine;
 mod journal;
 mod keys;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
 pub use directory::PointRow;
+pub use drafts::DraftRow;
 pub use engine::{Pool, Target, refuse_old};
 pub use journal::{Loaded, New};
 pub use keys::ServiceKey;

@@ -12,9 +12,11 @@ mod pages;
 mod problem;
 mod render;
 mod request;
+mod throttle;
 
 pub use demo::DemoBox;
 pub use hooks::HookKeys;
+pub use throttle::PeerAddress;
 
 use crate::alerts::link::Links;
 use crate::auth::session::Limits;
@@ -38,6 +40,8 @@ pub struct Web {
     pub templates: Arc<render::Templates>,
     /// When a write last went through for the readiness check.
     pub write_probe: Arc<tokio::sync::Mutex<Option<std::time::Instant>>>,
+    /// Who has typed wrong resume codes, and how often.
+    pub codes: Arc<throttle::Throttle>,
     /// What carriers' call-backs prove themselves with.
     pub hooks: Arc<HookKeys>,
     /// Turns true when the service stops: pages that watch let go.

@@ -37,7 +37,26 @@ const SOURCES: &[(&str, &str)] = sources![
     "govuk/ways.html",
     "error.html",
     "sign_in.html",
-    "notify.html",
+    "notify/macros.html",
+    "notify/one_page.html",
+    "notify/page.html",
+    "notify/so_far.html",
+    "notify/what.html",
+    "notify/who.html",
+    "notify/when.html",
+    "notify/where.html",
+    "notify/sudden.html",
+    "notify/cause.html",
+    "notify/care.html",
+    "notify/caller.html",
+    "notify/check.html",
+    "notify/resume.html",
+    "notify/code.html",
+    "notify/done.html",
+    "notify/told.html",
+    "notify/more.html",
+    "notify/section.html",
+    "drafts.html",
     "received.html",
     "acknowledge.html",
     "queue.html",
@@ -89,11 +108,19 @@ impl Templates {
         env.add_global("begin_js", Value::from_safe_string(assets::BEGIN.to_owned()));
         env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
         env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
+        env.add_global("draft_js", Value::from_safe_string(assets::DRAFT.to_owned()));
         // As in the components' own language: nothing prints nothing, and yes is "true".
         env.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
             (ValueKind::None, _) => Ok(()),
             (ValueKind::Bool, yes) => Ok(out.write_str(if yes { "true" } else { "false" })?),
             _ => minijinja::escape_formatter(out, state, value),
+        });
+        env.add_filter("on_day", |text: String| {
+            when_text(&text).split(", ").next().unwrap_or_default().to_owned()
+        });
+        // To the minute, for people who write it down.
+        env.add_filter("hour", |text: String| {
+            clock_text(&text).chars().take(5).collect::<String>()
         });
         for (name, source) in SOURCES {
             env.add_template(name, source)?;

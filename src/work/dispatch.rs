@@ -4,7 +4,7 @@
 
 use super::lanes::{Held, Lanes};
 use crate::alerts::{Carried, Channels, Message, ask_after};
-use crate::domain::alert::{AlertKind, AlertState, Channel};
+use crate::domain::alert::{AlertKind, AlertState, Channel, Notice};
 use crate::domain::delivery::{Outcome, wait};
 use crate::platform::clock::SharedClock;
 use crate::platform::failpoint::{Point, reach};
@@ -283,17 +283,18 @@ impl Dispatcher {
             passed_over: Vec::new(),
         };
         let broken = plain(Outcome::Refused { code: None, why: "this message cannot be read" });
-        let (Some(channel), Ok(notice)) =
-            (Channel::parse(&job.channel), serde_json::from_str(&job.notice))
+        let (Some(channel), Ok(mut notice)) =
+            (Channel::parse(&job.channel), serde_json::from_str::<Notice>(&job.notice))
         else {
             return broken;
         };
+        notice.code = self.store.unveiled(notice.code);
         let message = Message {
             id: job.id,
             alert_id: job.alert_id,
             lane: job.lane.clone(),
             channel,
-            address: job.address.clone(),
+            address: self.store.unveiled(job.address.clone()),
             notice,
             kind: job.kind.as_deref().and_then(AlertKind::parse),
             step: u32::try_from(job.step).unwrap_or(0),

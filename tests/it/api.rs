@@ -211,7 +211,7 @@ on_both! {
 
     async fn the_page_takes_a_notice_and_keeps_what_was_typed(db: Db) {
         let app = App::start(db).await;
-        let (s, empty) = app.page("/notify", "").await;
+        let (s, empty) = app.page("/notify/one-page", "").await;
         assert_eq!(s, 200);
         assert!(
             empty.split("<script ").skip(1).all(|s| s.starts_with("nonce=\"") && s.contains(" src=\"/static/")),

@@ -13,6 +13,7 @@ mod domain;
 mod doubles;
 mod exchange;
 mod faults;
+mod notify_flow;
 mod providers;
 mod reach;
 mod rota;

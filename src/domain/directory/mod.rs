@@ -51,6 +51,12 @@ pub struct Area {
     /// The last step of every ladder that does not name its own.
     #[serde(default)]
     pub last_step: Option<LastStep>,
+    /// What the local guidance asks of whoever notifies, the same night; one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tonight: Vec<String>,
+    /// Where the notifier finds debrief and support; one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub support: Vec<String>,
 }
 
 /// A partner.

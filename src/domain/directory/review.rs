@@ -15,6 +15,12 @@ pub fn review(area: &Area, dialable: Dialable<'_>) -> Vec<Problem> {
     let mut r = Review { out: Vec::new(), dialable, calendar };
     r.text("name", &area.name);
     r.number("call_back", &area.call_back);
+    for line in &area.tonight {
+        r.text("tonight", line);
+    }
+    for line in &area.support {
+        r.text("support", line);
+    }
     let mut ids = BTreeSet::new();
     for a in &area.agencies {
         r.agency(a);

@@ -19,6 +19,8 @@ pub const ETHNICITIES: &[&str] =
 pub enum Need {
     /// A notification: something to go by, and a way to call back.
     CallBack,
+    /// A notification taken page by page: a way to call back. Whoever rings back asks the rest.
+    OnlyCallBack,
     /// A question or an amendment: nothing at all.
     Nothing,
 }
@@ -40,7 +42,10 @@ pub fn read(body: Value, need: Need, now: DateTime<Utc>) -> Result<Accepted, Vec
     check_dates(&facts, civil_time::date_of(now), now, &mut notes);
     check_identity(&facts, &mut notes);
     if need == Need::CallBack {
-        check_usable(&facts, &mut notes);
+        check_identified(&facts, &mut notes);
+    }
+    if need != Need::Nothing {
+        check_call_back(&facts, &mut notes);
     }
     if !notes.problems.is_empty() {
         return Err(notes.problems);
@@ -187,7 +192,7 @@ fn contact(mut o: Object<'_>) -> Contact {
     contact
 }
 
-fn check_usable(facts: &Facts, notes: &mut Notes) {
+fn check_identified(facts: &Facts, notes: &mut Notes) {
     if !facts.identifies_something() {
         notes.problem(
             "child",
@@ -195,6 +200,9 @@ fn check_usable(facts: &Facts, notes: &mut Notes) {
             "give anything that identifies the child (a name, a birth date, an NHS number) or an address or place",
         );
     }
+}
+
+fn check_call_back(facts: &Facts, notes: &mut Notes) {
     if !facts.can_call_back() {
         notes.problem(
             "notifier.telephone",

@@ -44,6 +44,8 @@ struct Context {
     next: Option<String>,
     searched: bool,
     may_list: bool,
+    /// Notifications begun more than an hour ago and not sent.
+    old_drafts: usize,
 }
 
 /// `stage`, `jar`, `ready` narrow the list; `after` turns the page.
@@ -116,6 +118,11 @@ async fn list(
         Ok(found) => found,
         Err(e) => return failed(web, e),
     };
+    let old_drafts = if may_list { web.service.count_old_drafts(caller).await } else { Ok(0) };
+    let old_drafts = match old_drafts {
+        Ok(n) => n,
+        Err(e) => return failed(web, e),
+    };
     let today = civil_time::date_of(web.service.clock.now());
     let row = |r: Listed| Row {
         stage: Stage::parse(&r.stage).map_or("", Stage::label),
@@ -141,6 +148,7 @@ async fn list(
         next: next.map(|(at, id)| format!("{}.{id}", at.timestamp_micros())),
         searched,
         may_list,
+        old_drafts,
     };
     web.templates.page(StatusCode::OK, "queue.html", context)
 }

@@ -5,6 +5,7 @@ mod board;
 mod case;
 mod desk;
 mod directory;
+mod drafts;
 mod drills;
 mod notify;
 mod panels;
@@ -24,7 +25,7 @@ use serde::Serialize;
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
-        .route("/notify", get(notify::show).post(notify::send))
+        .route("/drafts", get(drafts::list))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
         .route("/sign-in", get(sign::show).post(sign::sign_in))
         .route("/sign-out", post(sign::sign_out))
@@ -49,6 +50,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
+        .merge(notify::routes())
 }
 
 /// What every signed-in page shows around its content.

@@ -1,4 +1,4 @@
-// The notification: with the keyboard alone, with mistakes, with the longest names, and by size.
+// The notification on one page: with the keyboard alone, with mistakes, with the longest names, and by size.
 
 export default async function ({ url, check }) {
   // What a first visit costs, and a later page, as sent over the wire.
@@ -13,7 +13,7 @@ export default async function ({ url, check }) {
   await check.look(page, "empty");
 
   // Only the keyboard: an empty form, the summary's link, the field, and send.
-  await page.goto(`${url}/notify`);
+  await page.goto(`${url}/notify/one-page`);
   await page.keyboard.press("Tab");
   check.equal(await page.evaluate(() => document.activeElement.textContent.trim()), "Skip to main content", "the first stop of Tab");
   await check.tabTo(page, "main form button");

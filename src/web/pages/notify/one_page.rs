@@ -1,4 +1,4 @@
-//! The open notification page: one form, everything optional but a way to call back.
+//! The notification all on one page: one form, everything optional but a way to call back.
 
 use crate::auth::policy::Caller;
 use crate::domain::event::Route;
@@ -36,7 +36,10 @@ struct Context<'a> {
     detentions: &'static [&'static str],
 }
 
-pub(super) async fn show(State(web): State<Web>, RawQuery(query): RawQuery) -> Response {
+pub(in crate::web::pages) async fn show(
+    State(web): State<Web>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let area = request::query(query.as_deref()).remove("area");
     form(&web, area.as_deref(), &Form::default(), StatusCode::OK, &[])
 }
@@ -73,10 +76,14 @@ fn form(
         places: PlaceType::WORDS,
         detentions: Detention::WORDS,
     };
-    web.templates.page(status, "notify.html", context)
+    web.templates.page(status, "notify/one_page.html", context)
 }
 
-pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+pub(in crate::web::pages) async fn send(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let bytes = match request::bytes(&web, body).await {
         Ok(b) => b,
         Err(p) => return too_much(&web, &p),
@@ -84,7 +91,7 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
     let typed = Form::parse(&bytes);
     let area = typed.get("_area").to_owned();
     let area = Some(area.as_str()).filter(|a| !a.is_empty());
-    if !super::is_ours(&headers) {
+    if !super::super::is_ours(&headers) {
         let said = [("_form".to_owned(), "Send this form from this page".to_owned())];
         return form(&web, area, &typed, StatusCode::FORBIDDEN, &said);
     }

@@ -1,0 +1,98 @@
+//! Whose draft it is: the resume code in a cookie, for one shift.
+
+use super::super::{failed, is_ours};
+use crate::service::{Held, ServiceError};
+use crate::web::form::Form;
+use crate::web::render::see_other;
+use crate::web::{Web, json_answer, request};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A long shift. After that the code itself is needed: ward computers are everybody's.
+const SECONDS: u32 = 13 * 3600;
+
+fn name(web: &Web) -> &'static str {
+    if web.secure { "__Host-cdr_draft" } else { "cdr_draft" }
+}
+
+/// The code that a browser sent.
+pub(super) fn code(web: &Web, headers: &HeaderMap) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
+    let mut pairs = all.flat_map(|v| v.split(';')).filter_map(|p| p.trim().split_once('='));
+    pairs.find(|(n, v)| *n == name(web) && !v.is_empty()).map(|(_, v)| v.to_owned())
+}
+
+/// Puts the code into the browser; an empty one takes it out.
+pub(super) fn keep(web: &Web, r: &mut Response, code: &str) {
+    let secure = if web.secure { "; Secure" } else { "" };
+    let age = if code.is_empty() { 0 } else { SECONDS };
+    let text =
+        format!("{}={code}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}", name(web));
+    if let Ok(v) = HeaderValue::from_str(&text) {
+        r.headers_mut().append(header::SET_COOKIE, v);
+    }
+}
+
+/// The draft of this browser, or the way to one.
+pub(super) async fn held(web: &Web, headers: &HeaderMap) -> Result<Held, Response> {
+    let Some(code) = code(web, headers) else { return Err(see_other("/notify")) };
+    match web.service.draft(&code).await {
+        Ok(held) => Ok(held),
+        Err(ServiceError::NotFound) => {
+            let mut r = see_other("/notify");
+            keep(web, &mut r, "");
+            Err(r)
+        }
+        Err(e) => Err(failed(web, e)),
+    }
+}
+
+/// What was posted, from a page of ours.
+pub(super) async fn posted(web: &Web, headers: &HeaderMap, body: Body) -> Result<Form, Response> {
+    let bytes = request::bytes(web, body).await.map_err(|p| {
+        if p.status == StatusCode::PAYLOAD_TOO_LARGE {
+            let advice = "The page is too long to be sent. Go back and shorten it; what you typed is still there.";
+            web.templates.error(p.status, "Too long", advice)
+        } else {
+            p.into_response()
+        }
+    })?;
+    if !is_ours(headers) {
+        let advice = "Send this from the notification page itself. Nothing was changed.";
+        return Err(web.templates.error(StatusCode::FORBIDDEN, "Not from this page", advice));
+    }
+    Ok(Form::parse(&bytes))
+}
+
+/// On to the next page. The script of the pages asks for an address instead of a redirect: it
+/// could not tell one that arrived from one that did not.
+pub(super) fn on_to(web: &Web, headers: &HeaderMap, to: &str) -> Response {
+    if headers.contains_key("x-draft-script") {
+        let at = web.service.clock.now();
+        let local = crate::domain::civil_time::local(at);
+        return json_answer(&json!({ "to": to, "at": local.format("%H:%M").to_string() }));
+    }
+    see_other(to)
+}
+
+/// Puts this draft aside and starts another one. It stays under its code.
+pub(super) async fn another(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+    aside(&web, &headers, body, "/notify").await
+}
+
+/// Leaves this computer: the draft stays under its code.
+pub(super) async fn leave(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
+    aside(&web, &headers, body, "/notify/resume").await
+}
+
+async fn aside(web: &Web, headers: &HeaderMap, body: Body, to: &str) -> Response {
+    if let Err(r) = posted(web, headers, body).await {
+        return r;
+    }
+    let mut r = see_other(to);
+    keep(web, &mut r, "");
+    r
+}
