@@ -17,11 +17,17 @@ fn filled(m: &Message, links: &Links) -> Filled {
     // The service's own messages lead nowhere, but for the one to the human who rings.
     let link = match about {
         _ if n.acknowledge => links.acknowledge(alert),
+        // Made here and not before, so that no table holds a link that works.
+        AlertKind::Invitation => n.code.parse().map(|id| links.invitation(id)).unwrap_or_default(),
         AlertKind::RingThem => format!("{}/board", links.base()),
         k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
         _ => String::new(),
     };
-    let code = if n.acknowledge { links.code(alert) } else { n.code.clone() };
+    let code = match about {
+        _ if n.acknowledge => links.code(alert),
+        AlertKind::Invitation => String::new(),
+        _ => n.code.clone(),
+    };
     Filled {
         reference: n.reference.clone(),
         area: n.desk.area_name.clone(),
@@ -166,6 +172,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Test => "test",
         AlertKind::Verify => "verify",
         AlertKind::Watcher => "service.attention",
+        AlertKind::Invitation => "invitation",
     };
     format!("uk.child-death-review.{name}.v1")
 }

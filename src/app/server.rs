@@ -2,6 +2,7 @@
 
 use super::StartError;
 use crate::config::Server;
+use crate::web::Peer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -115,11 +116,11 @@ pub(super) async fn run(
         tokio::spawn(async move {
             let _held = (permit, counted);
             match tls {
-                None => connection(stream, router, limits, watcher).await,
+                None => connection(stream, router, from.ip(), limits, watcher).await,
                 Some(tls) => {
                     let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
-                        connection(stream, router, limits, watcher).await;
+                        connection(stream, router, from.ip(), limits, watcher).await;
                     }
                 }
             }
@@ -129,11 +130,15 @@ pub(super) async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(20), graceful.shutdown()).await;
 }
 
-async fn connection<S>(stream: S, router: Router, limits: Limits, watcher: Watcher)
+async fn connection<S>(stream: S, router: Router, from: IpAddr, limits: Limits, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(|r: Request<Incoming>| r.map(Body::new));
+    let service = router.map_request(move |r: Request<Incoming>| {
+        let mut r = r.map(Body::new);
+        r.extensions_mut().insert(Peer(from));
+        r
+    });
     let conn = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)

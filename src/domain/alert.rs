@@ -37,6 +37,8 @@ words!(
         Verify = "verify",
         /// The watcher found something that it could not mend.
         Watcher = "watcher",
+        /// To a person: set up how you sign in.
+        Invitation = "invitation",
     }
 );
 words!(
@@ -83,6 +85,7 @@ impl AlertKind {
             Self::Test => "Test, no action needed",
             Self::Verify => "Contact check",
             Self::Watcher => "The service needs attention",
+            Self::Invitation => "Set up how you sign in",
         }
     }
 
@@ -91,7 +94,12 @@ impl AlertKind {
     pub fn is_urgent(self) -> bool {
         !matches!(
             self,
-            Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Tonight | Self::Test
+            Self::DeathNotified
+                | Self::NotJar
+                | Self::CoveredTonight
+                | Self::Tonight
+                | Self::Test
+                | Self::Invitation
         )
     }
 

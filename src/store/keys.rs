@@ -19,15 +19,18 @@ pub enum ServiceKey {
     Idempotency,
     /// Versions of directories.
     Directory,
+    /// Second factors, sign-ins half way through, budgets of attempts.
+    SignIn,
 }
 
 impl ServiceKey {
-    const ALL: [(Self, &'static str); 5] = [
+    const ALL: [(Self, &'static str); 6] = [
         (Self::Lookups, "lookups"),
         (Self::Links, "links"),
         (Self::References, "references"),
         (Self::Idempotency, "idempotency"),
         (Self::Directory, "directory"),
+        (Self::SignIn, "sign_in"),
     ];
 }
 

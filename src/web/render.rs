@@ -22,6 +22,13 @@ const SOURCES: &[(&str, &str)] = sources![
     "macros.html",
     "error.html",
     "sign_in.html",
+    "sign_in_code.html",
+    "invitation.html",
+    "account.html",
+    "account_password.html",
+    "account_app.html",
+    "account_codes.html",
+    "users.html",
     "notify.html",
     "received.html",
     "acknowledge.html",
@@ -54,6 +61,16 @@ pub const CSS: &str = include_str!("static/cdr.css");
 
 /// The script of live pages.
 pub const JS: &str = include_str!("static/live.js");
+
+/// The script of passkeys: the only thing here that does not work without one.
+pub const PASSKEY_JS: &str = include_str!("static/passkey.js");
+
+/// Address of the script of passkeys.
+#[must_use]
+pub fn passkey_js_path() -> String {
+    let digest = crate::platform::crypt::sha256(&[PASSKEY_JS.as_bytes()]);
+    format!("/static/passkey-{}.js", &crate::platform::crypt::hex(&digest)[..12])
+}
 
 /// Address of the script.
 #[must_use]
@@ -89,6 +106,7 @@ impl Templates {
         env.add_filter("clock", |text: String| clock_text(&text));
         env.add_global("css", css_path());
         env.add_global("js", js_path());
+        env.add_global("passkey_js", passkey_js_path());
         for (name, source) in SOURCES {
             env.add_template(name, source)?;
         }

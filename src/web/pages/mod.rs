@@ -1,5 +1,6 @@
 //! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
 
+mod account;
 mod acknowledge;
 mod board;
 mod case;
@@ -9,11 +10,14 @@ mod drills;
 mod notify;
 mod panels;
 mod sign;
+mod users;
 
 use super::Web;
 use super::problem::Problem;
 use super::render::{self, see_other};
-use crate::auth::session::{self, Session};
+use super::visitor::Cookie;
+use crate::auth::policy::{Action, Object, may};
+use crate::auth::session::{self, Session, Stage};
 use crate::service::ServiceError;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -27,8 +31,7 @@ pub(super) fn routes() -> Router<Web> {
         .route(&render::js_path(), get(js))
         .route("/notify", get(notify::show).post(notify::send))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
-        .route("/sign-in", get(sign::show).post(sign::sign_in))
-        .route("/sign-out", post(sign::sign_out))
+        .route(&render::passkey_js_path(), get(passkey_js))
         .route("/", get(desk::queue))
         .route("/search", post(desk::search))
         .route("/cases/{reference}", get(case::show))
@@ -50,6 +53,9 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
+        .merge(sign::routes())
+        .merge(account::routes())
+        .merge(users::routes())
 }
 
 async fn css() -> Response {
@@ -61,11 +67,19 @@ async fn css() -> Response {
 }
 
 async fn js() -> Response {
+    script(render::JS)
+}
+
+async fn passkey_js() -> Response {
+    script(render::PASSKEY_JS)
+}
+
+fn script(text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
         (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
     ];
-    (headers, render::JS).into_response()
+    (headers, text).into_response()
 }
 
 /// What every signed-in page shows around its content.
@@ -73,18 +87,47 @@ async fn js() -> Response {
 pub(super) struct Frame {
     pub user: String,
     pub csrf: String,
+    /// The list of accounts is shown.
+    pub manages: bool,
+    /// Only the setting up of a sign-in is open; nothing else is linked.
+    pub enrol: bool,
 }
 
-/// The signed-in person, or the way to the sign-in page.
+impl Frame {
+    pub(super) fn of(s: &Session) -> Self {
+        Self {
+            user: s.name.clone(),
+            csrf: s.csrf.clone(),
+            manages: may(&s.caller, Action::ManageUsers, Object::default()),
+            enrol: s.stage == Stage::Enrol,
+        }
+    }
+}
+
+/// The signed-in person, or the way to the sign-in page. Whoever still has to set up a second
+/// factor goes there and nowhere else.
 pub(super) async fn signed_in(
     web: &Web,
     headers: &HeaderMap,
 ) -> Result<(Session, Frame), Response> {
-    let Some(id) = sign::cookie(web, headers) else { return Err(see_other("/sign-in")) };
+    let (session, frame) = signed_in_at_all(web, headers).await?;
+    match session.stage {
+        Stage::Full => Ok((session, frame)),
+        Stage::Enrol => Err(see_other("/account")),
+    }
+}
+
+/// As [`signed_in`], also for a session that may only set up how it signs in: for the pages that do
+/// just that.
+pub(super) async fn signed_in_at_all(
+    web: &Web,
+    headers: &HeaderMap,
+) -> Result<(Session, Frame), Response> {
+    let Some(id) = Cookie::Session.read(web, headers) else { return Err(see_other("/sign-in")) };
     let now = web.service.clock.now();
-    match session::resume(&web.service.store, &id, now, web.sessions).await {
+    match session::resume(&web.service.store, &id, now, web.door.limits).await {
         Ok(Some(s)) => {
-            let frame = Frame { user: s.name.clone(), csrf: s.csrf.clone() };
+            let frame = Frame::of(&s);
             Ok((s, frame))
         }
         Ok(None) => Err(see_other("/sign-in")),
@@ -141,6 +184,27 @@ pub(super) async fn change(
     body: axum::body::Body,
 ) -> Result<(Session, Frame, super::form::Form), Response> {
     let (session, frame) = signed_in(web, headers).await?;
+    let form = own_form(web, headers, &frame, body).await?;
+    Ok((session, frame, form))
+}
+
+/// As [`change`], also for a session that may only set up how it signs in.
+pub(super) async fn change_at_all(
+    web: &Web,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<(Session, Frame, super::form::Form), Response> {
+    let (session, frame) = signed_in_at_all(web, headers).await?;
+    let form = own_form(web, headers, &frame, body).await?;
+    Ok((session, frame, form))
+}
+
+async fn own_form(
+    web: &Web,
+    headers: &HeaderMap,
+    frame: &Frame,
+    body: axum::body::Body,
+) -> Result<super::form::Form, Response> {
     let bytes = super::request::bytes(web, body).await.map_err(|p| match p.status {
         StatusCode::PAYLOAD_TOO_LARGE => web.templates.error(
             p.status,
@@ -161,5 +225,5 @@ pub(super) async fn change(
             "Go back, load the page again and repeat; nothing was changed.",
         ));
     }
-    Ok((session, frame, form))
+    Ok(form)
 }
