@@ -82,7 +82,9 @@ impl Rules {
             names.extend(text.split(|c: char| !c.is_alphabetic()).map(str::to_owned));
         }
         names.retain(|n| n.chars().count() >= 4);
-        let guessable = [letters(&plain), letters(&plainer(&plain))]
+        // What is hung on at either end is a number, not letters in disguise.
+        let middle = plain.trim_matches(|c: char| !c.is_alphabetic());
+        let guessable = [letters(&plain), letters(&plainer(middle)), letters(&plainer(&plain))]
             .iter()
             .any(|text| is_guessable(text, &names));
         if guessable {

@@ -13,5 +13,6 @@ mod faults;
 mod providers;
 mod reach;
 mod rota;
+mod sign_in;
 mod store;
 mod support;
