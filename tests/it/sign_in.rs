@@ -93,7 +93,7 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
 async fn add_app(s: &Story, b: &Browser<'_>) -> (String, Vec<String>) {
     let page = b.get("/account/app").await;
     assert_eq!(page.status, 200, "{}", page.text);
-    assert!(page.text.contains("<svg") && page.text.contains("otpauth://totp/"));
+    assert!(page.text.contains("<svg") && page.text.contains("href=\"otpauth:"));
     let secret = between(&page.text, "Key: <code>", "</code>").to_owned();
     assert_eq!(
         b.get("/account/app").await.text.matches(secret.as_str()).count(),

@@ -12,6 +12,16 @@ pub struct Oidc {
 
 impl Oidc {
     pub async fn start() -> Self {
+        // Between finding a port free and taking it another test may take it: then once more.
+        for _ in 0..5 {
+            if let Some(up) = Self::try_start().await {
+                return up;
+            }
+        }
+        panic!("the provider does not start: run tests/run");
+    }
+
+    async fn try_start() -> Option<Self> {
         let port = free_port();
         let child = Command::new(interpreter())
             .args(["-W", "ignore", "-m", "oidc_provider_mock", "--require-nonce", "true", "--port"])
@@ -20,14 +30,21 @@ impl Oidc {
             .stderr(Stdio::null())
             .spawn()
             .expect("python: run tests/run");
-        let up = Self { child, url: format!("http://127.0.0.1:{port}") };
-        let started = Instant::now();
+        let mut up = Self { child, url: format!("http://127.0.0.1:{port}") };
         let described = format!("{}/.well-known/openid-configuration", up.url);
-        while reqwest::get(&described).await.is_err() {
-            assert!(started.elapsed() < Duration::from_secs(60), "the provider does not start");
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(60) {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let said = async { reqwest::get(&described).await.ok()?.json::<Value>().await.ok() };
+            let ours = said.await.is_some_and(|d| d["issuer"] == up.url.as_str());
+            if up.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if ours {
+                return Some(up);
+            }
         }
-        up
+        None
     }
 
     /// What the provider says of somebody; in the ID token too.
