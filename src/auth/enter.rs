@@ -183,16 +183,16 @@ impl Door {
     pub async fn passkey(
         &self,
         store: &Store,
-        used: Used,
+        key: Used,
         v: &Visitor,
         now: DateTime<Utc>,
     ) -> Result<Entered, StoreError> {
-        let user = used.row.user_id;
+        let user = key.row.user_id;
         let enabled = store.user(user).await?.is_some_and(|u| u.disabled_at.is_none());
         if !enabled {
             return Ok(Entered::Wrong);
         }
-        store.used_passkey(used.row.id, used.data, now).await?;
+        store.used_passkey(key.row.id, key.data, now).await?;
         self.admit(store, user, "passkey", Stage::Full, None, v, now).await.map(Entered::In)
     }
 

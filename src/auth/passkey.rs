@@ -5,7 +5,7 @@ use super::step;
 use crate::store::{PasskeyRow, Store, StoreError};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 use webauthn_rs::prelude::{
     CredentialID, DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyRegistration,
@@ -117,7 +117,7 @@ impl Passkeys {
         now: DateTime<Utc>,
     ) -> Result<(Value, String), StoreError> {
         let known: Vec<CredentialID> =
-            store.passkeys_of(user).await?.into_iter().map(|p| p.credential.into()).collect();
+            store.passkeys_of(user).await?.into_iter().map(|p| p.credential).collect();
         let (offer, state) =
             self.0.start_passkey_registration(user, email, name, Some(known)).map_err(broken)?;
         let word = step::begin(store, REGISTER, &(user, state), now).await?;
@@ -152,7 +152,7 @@ impl Passkeys {
         match self.0.finish_passkey_registration(&answer, &state) {
             Ok(key) => {
                 let data = serde_json::to_string(&key).map_err(|_| unreadable())?;
-                Ok(Some((key.cred_id().to_vec(), data)))
+                Ok(Some((key.cred_id().clone(), data)))
             }
             Err(e) => {
                 refused(&e);
@@ -167,6 +167,7 @@ fn refused(e: &WebauthnError) {
     tracing::warn!(reason = %e, "a passkey was refused");
 }
 
+#[allow(clippy::needless_pass_by_value)] // the shape `map_err` takes
 fn broken(e: WebauthnError) -> StoreError {
     tracing::error!(error = %e, "a passkey question could not be made");
     StoreError::Corrupt("passkey question")
@@ -181,9 +182,14 @@ fn unreadable() -> StoreError {
 pub fn named(typed: &str, device: &str, others: &[PasskeyRow]) -> String {
     let typed: String = typed.trim().chars().filter(|c| !c.is_control()).take(60).collect();
     let base = if typed.is_empty() { device.to_owned() } else { typed };
-    let taken: BTreeMap<&str, ()> = others.iter().map(|o| (o.name.as_str(), ())).collect();
-    (1..)
-        .map(|n| if n == 1 { base.clone() } else { format!("{base} ({n})") })
-        .find(|name| !taken.contains_key(name.as_str()))
-        .unwrap_or(base)
+    let taken: BTreeSet<&str> = others.iter().map(|o| o.name.as_str()).collect();
+    let mut name = base.clone();
+    // One more name than there are taken ones: one of them is free.
+    for n in 2..=taken.len() + 1 {
+        if !taken.contains(name.as_str()) {
+            break;
+        }
+        name = format!("{base} ({n})");
+    }
+    name
 }

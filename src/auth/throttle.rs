@@ -53,13 +53,13 @@ pub fn device_digest(word: &str) -> Vec<u8> {
 fn network(ip: IpAddr) -> String {
     match ip {
         IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.to_string(),
-            None => {
-                let s = v6.segments();
-                format!("{:x}:{:x}:{:x}:{:x}", s[0], s[1], s[2], s[3])
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                return v4.to_string();
             }
-        },
+            let s = v6.segments();
+            format!("{:x}:{:x}:{:x}:{:x}", s[0], s[1], s[2], s[3])
+        }
     }
 }
 

@@ -410,7 +410,7 @@ on_both! {
         assert_eq!(again.post("/sign-in/code", &[("code", &s.code(&secret, 1))]).await.to, "/");
 
         // Closed: out at once, and not in again; opened; reset.
-        let id = between(&admin.get("/users").await.text.split("new.comer@").nth(1).unwrap(), "/users/", "/").to_owned();
+        let id = between(admin.get("/users").await.text.split("new.comer@").nth(1).unwrap(), "/users/", "/").to_owned();
         assert_eq!(admin.change(&format!("/users/{id}/disable"), &[]).await.status, 303);
         assert_eq!(again.get("/").await.to, "/sign-in");
         assert_eq!(s.browser("192.0.2.22").sign_in("new.comer@northshire.example", "kettle orbit parsnip").await.status, 401);

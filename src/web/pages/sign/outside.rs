@@ -86,8 +86,8 @@ pub(super) async fn back(
         );
         return page(&web, StatusCode::FORBIDDEN, "", Some(&words));
     };
-    let used = store.used_outside(vouched.issuer, vouched.subject, now).await;
-    let entered = match used {
+    let kept = store.used_outside(vouched.issuer, vouched.subject, now).await;
+    let entered = match kept {
         Ok(()) => web.door.vouched(store, provider, user, &visitor.0, now).await,
         Err(e) => Err(e),
     };
