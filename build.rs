@@ -134,6 +134,7 @@ fn assets(package: &Path, out: &Path) -> Result<String, String> {
     list.add("BEGIN", "begin", "js", JS, &own("begin.js")?)?;
     list.add("START", "start", "js", JS, &own("start.js")?.replace("./govuk.js", &govuk))?;
     list.add("DRAFT", "draft", "js", JS, &own("draft.js")?)?;
+    list.add("PASSKEY", "passkey", "js", JS, &own("passkey.js")?)?;
     list.add("LIVE", "live", "js", JS, &own("live.js")?)?;
     list.add("ICON", "icon", "svg", "image/svg+xml", &own("icon.svg")?)?;
     Ok(format!(

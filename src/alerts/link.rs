@@ -72,6 +72,30 @@ impl Links {
         same(proof, &self.proof(alert)).then_some(alert)
     }
 
+    /// The address of the page where an invited person sets up how they sign in.
+    #[must_use]
+    pub fn invitation(&self, id: Uuid) -> String {
+        let mut bytes = id.as_bytes().to_vec();
+        bytes.extend_from_slice(&self.invitation_proof(id));
+        format!("{}/invitation/{}", self.base, URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The invitation a token was made for; none if we did not make it.
+    #[must_use]
+    pub fn open_invitation(&self, token: &str) -> Option<Uuid> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (id, proof) = bytes.split_at_checked(16)?;
+        let id = Uuid::from_slice(id).ok()?;
+        same(proof, &self.invitation_proof(id)).then_some(id)
+    }
+
+    fn invitation_proof(&self, id: Uuid) -> [u8; 16] {
+        let mac = self.key.mac(format!("invitation\0{id}").as_bytes());
+        let mut proof = [0; 16];
+        proof.copy_from_slice(&mac[..16]);
+        proof
+    }
+
     fn proof(&self, alert: AlertId) -> [u8; 16] {
         let mac = self.key.mac(format!("acknowledge\0{alert}").as_bytes());
         let mut proof = [0; 16];

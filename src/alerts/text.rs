@@ -20,10 +20,16 @@ fn filled(m: &Message, links: &Links) -> Filled {
         AlertKind::RingThem | AlertKind::RingAll | AlertKind::Answered => {
             format!("{}/board", links.base())
         }
+        // Made here and not before, so that no table holds a link that works.
+        AlertKind::Invitation => n.code.parse().map(|id| links.invitation(id)).unwrap_or_default(),
         k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
         _ => String::new(),
     };
-    let code = if n.acknowledge { links.code(alert) } else { n.code.clone() };
+    let code = match about {
+        _ if n.acknowledge => links.code(alert),
+        AlertKind::Invitation => String::new(),
+        _ => n.code.clone(),
+    };
     Filled {
         reference: n.reference.clone(),
         area: n.desk.area_name.clone(),
@@ -171,6 +177,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Verify => "verify",
         AlertKind::DraftCode => "draft.code",
         AlertKind::Watcher => "service.attention",
+        AlertKind::Invitation => "invitation",
     };
     format!("uk.child-death-review.{name}.v1")
 }

@@ -12,10 +12,14 @@ use crate::alerts::provider::ProviderError;
 use crate::alerts::twilio::Twilio;
 use crate::alerts::words::{self, CheckWith, Said, Words};
 use crate::alerts::{Channels, Health, Hooks, MailError, Mailer, Orders, segments};
+use crate::auth::enter::Door;
+use crate::auth::outside::Provider;
+use crate::auth::passkey::Passkeys;
+use crate::auth::rules::Rules;
 use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
-use crate::config::Config;
 use crate::config::area::{Book, Directory};
+use crate::config::{Config, SecondFactor};
 use crate::domain::alert::Channel;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
@@ -209,10 +213,7 @@ pub async fn start(
         service: parts.service.clone(),
         links: Arc::new(links),
         tokens: Arc::new(Tokens::default()),
-        sessions: Limits {
-            idle: Duration::minutes(config.server.session_idle_minutes),
-            absolute: Duration::hours(config.server.session_hours),
-        },
+        door: Arc::new(door(config, &parts.service.directory())?),
         body_limit: config.server.body_limit_kib * 1024,
         body_timeout: StdDuration::from_secs(config.server.body_timeout_seconds),
         secure: config.server.public_url.starts_with("https://"),
@@ -257,6 +258,32 @@ fn check_templates(channels: Arc<Channels>, clock: SharedClock) {
             }
         }
     });
+}
+
+/// How people come in.
+fn door(config: &Config, directory: &Directory) -> Result<Door, StartError> {
+    let url = &config.server.public_url;
+    let provider = |o| {
+        Provider::new(o, url).map_err(|why| StartError::Io {
+            what: "an oidc section cannot be used".to_owned(),
+            why,
+        })
+    };
+    let names = directory.areas().flat_map(|a| {
+        [a.name.clone()].into_iter().chain(a.agencies.iter().map(|g| g.name.clone()))
+    });
+    Ok(Door {
+        limits: Limits {
+            idle: Duration::minutes(config.server.session_idle_minutes),
+            absolute: Duration::hours(config.server.session_hours),
+        },
+        required: config.sign_in.second_factor == SecondFactor::Required,
+        rules: Rules { names: names.collect(), breached: config.sign_in.breached_file.clone() },
+        passkeys: Passkeys::new(url),
+        providers: config.oidc.iter().map(provider).collect::<Result<_, _>>()?,
+        behind_proxy: config.server.behind_tls_proxy,
+        invitation_hours: config.sign_in.invitation_hours,
+    })
 }
 
 /// Channels without a provider. E-mail and webhooks are always tried: what is missing there is

@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::config::Server;
-use crate::web::PeerAddress;
+use crate::web::Peer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -134,9 +134,10 @@ async fn connection<S>(stream: S, router: Router, from: IpAddr, limits: Limits, 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |mut r: Request<Incoming>| {
-        r.extensions_mut().insert(PeerAddress(from));
-        r.map(Body::new)
+    let service = router.map_request(move |r: Request<Incoming>| {
+        let mut r = r.map(Body::new);
+        r.extensions_mut().insert(Peer(from));
+        r
     });
     let conn = http1::Builder::new()
         .timer(TokioTimer::new())

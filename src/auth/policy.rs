@@ -80,10 +80,12 @@ pub enum Action {
     ChangeDirectory,
     /// Start and end exercises.
     Drill,
+    /// Invite, disable and enable accounts, reset their factors.
+    ManageUsers,
 }
 
 impl Action {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Notify,
         Self::Assess,
         Self::ListCases,
@@ -101,6 +103,7 @@ impl Action {
         Self::ReadDirectory,
         Self::ChangeDirectory,
         Self::Drill,
+        Self::ManageUsers,
     ];
 }
 
@@ -167,9 +170,9 @@ fn role_may(role: Role, action: Action) -> bool {
     use Action as A;
     match role {
         Role::Administrator => true,
-        Role::Coordinator => !matches!(action, A::ReadMetrics),
+        Role::Coordinator => !matches!(action, A::ReadMetrics | A::ManageUsers),
         Role::DesignatedDoctor => {
-            !matches!(action, A::Export | A::ReadMetrics | A::ChangeDirectory)
+            !matches!(action, A::Export | A::ReadMetrics | A::ChangeDirectory | A::ManageUsers)
         }
         Role::OnCall => matches!(
             action,

@@ -1,15 +1,18 @@
 //! Accounts, tokens, keys, backups.
 
 use super::{Failure, TokenWhat, UserWhat, directory_of};
+use crate::alerts::link::Links;
 use crate::app;
 use crate::auth::password;
-use crate::auth::policy::{Role, TokenScope};
+use crate::auth::policy::{Caller, Role, TokenScope};
+use crate::auth::rules::Rules;
 use crate::auth::session::fold_email;
 use crate::auth::token;
 use crate::config::Config;
 use crate::platform::crypt::Key;
 use crate::platform::fresh;
-use crate::store::{UserRow, backup};
+use crate::service::{Invited, ServiceError};
+use crate::store::{ServiceKey, UserRow, backup};
 use std::io::Read;
 use std::path::Path;
 use uuid::Uuid;
@@ -28,7 +31,17 @@ pub(super) async fn rewrap(config: &Config) -> Result<u8, Failure> {
 }
 
 pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure> {
-    let UserWhat::Add { email, name, role, area, agency } = what;
+    let (email, name, role, area, agency) = match what {
+        UserWhat::Add { email, name, role, area, agency } => (email, name, role, area, agency),
+        UserWhat::Invite { email, name, role, area, agency, print } => {
+            return invite(
+                config,
+                Invited { email, name, role, area: area.unwrap_or_default(), agency },
+                print,
+            )
+            .await;
+        }
+    };
     let role = Role::parse(&role)
         .ok_or_else(|| format!("the role must be one of: {}", Role::WORDS.join(", ")))?;
     if role == Role::Agency && agency.is_none() {
@@ -44,6 +57,11 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
         std::io::stdin().read_to_string(&mut text)?;
         text.trim_end_matches(['\r', '\n']).to_owned()
     };
+    let rules = Rules {
+        names: directory.areas().map(|a| a.name.clone()).collect(),
+        breached: config.sign_in.breached_file.clone(),
+    };
+    rules.judge(&secret, &[&name, &email])?;
     let row = UserRow {
         id: fresh::id(),
         email: fold_email(&email),
@@ -64,6 +82,33 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
     } else {
         Err("there is an account with this address already".into())
     }
+}
+
+async fn invite(config: &Config, mut who: Invited, print: bool) -> Result<u8, Failure> {
+    let directory = directory_of(config)?;
+    if who.area.is_empty() {
+        directory.first().clone_into(&mut who.area);
+    }
+    let parts = app::parts(config, directory).await?;
+    let hours = config.sign_in.invitation_hours;
+    let caller = Caller::operator();
+    let id = match parts.service.invite(&caller, &who, hours, !print).await {
+        Ok(id) => id,
+        Err(ServiceError::Invalid(wrong)) => {
+            let words: Vec<_> =
+                wrong.iter().map(|p| format!("{} {}", p.field, p.message)).collect();
+            return Err(words.join("\n").into());
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if print {
+        let key = parts.store.service_key(ServiceKey::Links).clone();
+        println!("{}", Links::new(key, &config.server.public_url).invitation(id));
+        eprintln!("The link works once and for {hours} hours. Give it to nobody else.");
+    } else {
+        println!("The invitation goes out by e-mail from a serving node.");
+    }
+    Ok(0)
 }
 
 pub(super) async fn token(config: &Config, what: TokenWhat) -> Result<u8, Failure> {

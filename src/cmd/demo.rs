@@ -114,6 +114,8 @@ fn set(
     config.mail.port = mail_port;
     config.mail.tls = MailTls::None;
     config.webhooks.allow_private_targets = true;
+    // The printed passwords are all there is to a demo's sign-in.
+    config.sign_in.second_factor = config::SecondFactor::Optional;
     Ok(())
 }
 

@@ -169,6 +169,25 @@ enum ImportWhat {
 
 #[derive(Debug, Subcommand)]
 enum UserWhat {
+    /// Invite somebody: they get a link by e-mail to set up how they sign in
+    Invite {
+        #[arg(long)]
+        email: String,
+        #[arg(long)]
+        name: String,
+        /// administrator, coordinator, `designated_doctor`, `on_call`, agency or auditor
+        #[arg(long)]
+        role: String,
+        /// Area they work in; * for all
+        #[arg(long)]
+        area: Option<String>,
+        /// For role agency: which one
+        #[arg(long)]
+        agency: Option<String>,
+        /// Print the link in place of mailing it: for the first administrator, and without mail
+        #[arg(long)]
+        print: bool,
+    },
     /// Add an account; the password is read from `CDR_PASSWORD` or standard input
     Add {
         #[arg(long)]

@@ -6,12 +6,14 @@ pub mod area;
 mod outward;
 mod providers;
 mod sections;
+mod sign_in;
 
 pub use outward::{Copies, Messages, Watch};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
 };
+pub use sign_in::{Judged, Oidc, SecondFactor, SignIn};
 
 use area::Directory;
 use figment::Figment;
@@ -55,6 +57,9 @@ pub struct Config {
     pub watch: Watch,
     pub journal: Journal,
     pub log: Log,
+    pub sign_in: SignIn,
+    #[serde(default)]
+    pub oidc: Vec<Oidc>,
 }
 
 /// What is wrong with the settings, in words that say what to change.
@@ -120,6 +125,7 @@ impl Config {
         self.database.check(&mut wrong);
         self.crypt.check(&mut wrong);
         self.check_providers(&mut wrong);
+        self.check_sign_in(&mut wrong);
         let slowest = self.slowest_send();
         self.dispatch.check(slowest, &mut wrong);
         self.messages.check(&mut wrong);
@@ -138,6 +144,16 @@ impl Config {
         match directory {
             Some(d) if wrong.is_empty() => Ok(d),
             _ => Err(ConfigError::Unsafe(wrong)),
+        }
+    }
+
+    fn check_sign_in(&self, wrong: &mut Vec<String>) {
+        self.sign_in.check(wrong);
+        for (n, o) in self.oidc.iter().enumerate() {
+            o.check(wrong);
+            if self.oidc[..n].iter().any(|other| other.id == o.id) {
+                wrong.push(format!("oidc: two sections have the id {:?}", o.id));
+            }
         }
     }
 

@@ -43,6 +43,8 @@ words!(
         DraftCode = "draft_code",
         /// The watcher found something that it could not mend.
         Watcher = "watcher",
+        /// To a person: set up how you sign in.
+        Invitation = "invitation",
     }
 );
 words!(
@@ -92,6 +94,7 @@ impl AlertKind {
             Self::Verify => "Contact check",
             Self::DraftCode => "Your notification, to go on with",
             Self::Watcher => "The service needs attention",
+            Self::Invitation => "Set up how you sign in",
         }
     }
 
@@ -100,7 +103,12 @@ impl AlertKind {
     pub fn is_urgent(self) -> bool {
         !matches!(
             self,
-            Self::DeathNotified | Self::NotJar | Self::CoveredTonight | Self::Tonight | Self::Test
+            Self::DeathNotified
+                | Self::NotJar
+                | Self::CoveredTonight
+                | Self::Tonight
+                | Self::Test
+                | Self::Invitation
         )
     }
 

@@ -113,12 +113,18 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
 }
 
-/// HMAC-SHA1, for the one provider whose call-backs are signed with it. As a MAC it still holds;
-/// nothing of ours is to use it.
+/// HMAC-SHA1, for the one provider whose call-backs are signed with it and for the codes of
+/// authenticator apps, which know no other. As a MAC it still holds; nothing else is to use it.
 #[must_use]
 pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Vec<u8> {
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
     hmac::sign(&key, message).as_ref().to_vec()
+}
+
+/// SHA-1, for looking passwords up in lists that are kept under it. It proves nothing.
+#[must_use]
+pub fn sha1_for_lists(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
 }
 
 /// SHA-256 over the parts, one after another.

@@ -17,6 +17,7 @@ pub mod naming;
 mod notify;
 mod outbox;
 mod panels;
+mod people;
 mod read;
 mod receipts;
 
@@ -33,6 +34,7 @@ pub use export::{Export, ExportError, Format, Piece};
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};
+pub use people::Invited;
 pub use read::{AlertDetail, BoardCase, CaseDetail, CaseQuery, TimelineItem};
 pub use receipts::Taken;
 

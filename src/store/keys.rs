@@ -21,16 +21,19 @@ pub enum ServiceKey {
     Directory,
     /// Notifications not yet sent: each draft has a key of its own derived from this one.
     Drafts,
+    /// Second factors, sign-ins half way through, budgets of attempts.
+    SignIn,
 }
 
 impl ServiceKey {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Lookups, "lookups"),
         (Self::Links, "links"),
         (Self::References, "references"),
         (Self::Idempotency, "idempotency"),
         (Self::Directory, "directory"),
         (Self::Drafts, "drafts"),
+        (Self::SignIn, "sign_in"),
     ];
 }
 

@@ -13,13 +13,14 @@ mod problem;
 mod render;
 mod request;
 mod throttle;
+mod visitor;
 
 pub use demo::DemoBox;
 pub use hooks::HookKeys;
-pub use throttle::PeerAddress;
+pub use visitor::Peer;
 
 use crate::alerts::link::Links;
-use crate::auth::session::Limits;
+use crate::auth::enter::Door;
 use crate::auth::token::Tokens;
 use crate::service::Service;
 use axum::Router;
@@ -32,7 +33,8 @@ pub struct Web {
     pub service: Service,
     pub links: Arc<Links>,
     pub tokens: Arc<Tokens>,
-    pub sessions: Limits,
+    /// How people come in.
+    pub door: Arc<Door>,
     pub body_limit: usize,
     pub body_timeout: Duration,
     /// Cookies are marked secure and bound to the host.

@@ -57,6 +57,13 @@ const SOURCES: &[(&str, &str)] = sources![
     "notify/more.html",
     "notify/section.html",
     "drafts.html",
+    "sign_in_code.html",
+    "invitation.html",
+    "account.html",
+    "account_password.html",
+    "account_app.html",
+    "account_codes.html",
+    "users.html",
     "received.html",
     "acknowledge.html",
     "queue.html",
@@ -109,6 +116,7 @@ impl Templates {
         env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
         env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
         env.add_global("draft_js", Value::from_safe_string(assets::DRAFT.to_owned()));
+        env.add_global("passkey_js", Value::from_safe_string(assets::PASSKEY.to_owned()));
         // As in the components' own language: nothing prints nothing, and yes is "true".
         env.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
             (ValueKind::None, _) => Ok(()),

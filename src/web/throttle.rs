@@ -1,6 +1,5 @@
 //! Wrong codes by address: a few are a slip of the pen, many are somebody trying.
 
-use axum::http::HeaderMap;
 use chrono::{DateTime, Duration, Utc};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -11,10 +10,6 @@ const MOST: u32 = 10;
 const MINUTES: i64 = 10;
 /// Addresses remembered at most.
 const ROOM: usize = 10_000;
-
-/// Where a request came from, as the socket says.
-#[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub IpAddr);
 
 /// Wrong tries of each address since the first one that counts.
 #[derive(Debug, Default)]
@@ -48,21 +43,6 @@ fn past(since: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now - since > Duration::minutes(MINUTES)
 }
 
-/// Who is behind a request. A proxy on this machine or network names its caller last; anybody else
-/// could write what they like there.
-pub fn behind(peer: PeerAddress, headers: &HeaderMap) -> IpAddr {
-    let ours = match peer.0 {
-        IpAddr::V4(a) => a.is_loopback() || a.is_private(),
-        IpAddr::V6(a) => a.is_loopback() || a.is_unique_local(),
-    };
-    let named = headers.get_all("x-forwarded-for").iter().next_back();
-    let named = named
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.rsplit(',').next())
-        .and_then(|v| v.trim().parse().ok());
-    if ours { named.unwrap_or(peer.0) } else { peer.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,14 +57,5 @@ mod tests {
         }
         assert!(!t.may(a, now) && t.may("192.0.2.2".parse().unwrap(), now));
         assert!(t.may(a, now + Duration::minutes(11)));
-    }
-
-    #[test]
-    fn only_a_proxy_of_ours_names_its_caller() {
-        let mut h = HeaderMap::new();
-        h.insert("x-forwarded-for", "1.1.1.1, 192.0.2.7".parse().unwrap());
-        let from = |p: &str| behind(PeerAddress(p.parse().unwrap()), &h).to_string();
-        assert_eq!(from("127.0.0.1"), "192.0.2.7");
-        assert_eq!(from("198.51.100.4"), "198.51.100.4");
     }
 }

@@ -18,6 +18,7 @@ mod providers;
 mod reach;
 mod rota;
 mod schedules;
+mod sign_in;
 mod store;
 mod stories;
 #[allow(dead_code)] // a telling has words that one slice does not use

@@ -23,17 +23,17 @@ pub fn python(script: &str, args: &[&str]) -> String {
     String::from_utf8(out.stdout).unwrap()
 }
 
-fn interpreter() -> String {
+pub fn interpreter() -> String {
     std::env::var("CDR_TEST_PYTHON").unwrap_or_else(|_| "tests/.venv/bin/python".to_owned())
 }
 
-pub(crate) struct Smtp {
+pub struct Smtp {
     child: Child,
     out: PathBuf,
 }
 
 impl Smtp {
-    pub(crate) fn start(port: u16, dir: &std::path::Path, mood: &[&str]) -> Self {
+    pub fn start(port: u16, dir: &std::path::Path, mood: &[&str]) -> Self {
         let out = dir.join("mail.jsonl");
         let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
         if !cert.exists() {
@@ -77,7 +77,7 @@ impl Smtp {
         Self { child, out }
     }
 
-    pub(crate) fn mails(&self) -> Vec<Value> {
+    pub fn mails(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.out).unwrap_or_default();
         text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
@@ -90,7 +90,7 @@ impl Drop for Smtp {
     }
 }
 
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

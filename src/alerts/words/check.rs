@@ -19,8 +19,16 @@ const ANSWERED: [&str; 9] = [
 ];
 
 /// Kinds that are not about a case, so have no reference.
-const WITHOUT_CASE: [&str; 7] =
-    ["coverage_gap", "covered_tonight", "tonight", "test", "verify", "draft_code", "watcher"];
+const WITHOUT_CASE: [&str; 8] = [
+    "coverage_gap",
+    "covered_tonight",
+    "tonight",
+    "test",
+    "verify",
+    "draft_code",
+    "watcher",
+    "invitation",
+];
 
 /// Longer calls are hung up on.
 const VOICE_WORDS: usize = 60;
@@ -71,7 +79,8 @@ pub(super) fn fixed(medium: Medium, kind: &str, text: &str, t: &Template) -> Vec
             refuse(text.trim_end().contains(['\n', '\r']), "has more than one line");
         }
         Medium::EmailBody => {
-            refuse(!t.says("link") && !WITHOUT_CASE.contains(&kind), "lacks {link}");
+            let leads = !WITHOUT_CASE.contains(&kind) || kind == "invitation";
+            refuse(!t.says("link") && leads, "lacks {link}");
         }
     }
     wrong

@@ -50,7 +50,7 @@ async fn again(web: &Web, session: &Session, text: &str, form: &Form, e: Service
         return web.templates.error(p.status, "That was not done", &p.detail);
     }
     let fields = if p.status == StatusCode::UNPROCESSABLE_ENTITY { p.errors } else { json!([]) };
-    c["frame"] = json!(Frame { user: session.name.clone(), csrf: session.csrf.clone() });
+    c["frame"] = json!(Frame::of(session));
     c["problems"] = if fields.as_array().is_some_and(|f| !f.is_empty()) {
         fields
     } else {

@@ -1,5 +1,6 @@
 //! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
 
+mod account;
 mod acknowledge;
 mod board;
 mod case;
@@ -11,11 +12,14 @@ mod notify;
 mod panels;
 mod sign;
 mod spoke;
+mod users;
 
 use super::Web;
 use super::problem::Problem;
 use super::render::see_other;
-use crate::auth::session::{self, Session};
+use super::visitor::Cookie;
+use crate::auth::policy::{Action, Object, may};
+use crate::auth::session::{self, Session, Stage};
 use crate::service::ServiceError;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -27,8 +31,6 @@ pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/drafts", get(drafts::list))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
-        .route("/sign-in", get(sign::show).post(sign::sign_in))
-        .route("/sign-out", post(sign::sign_out))
         .route("/", get(desk::queue))
         .route("/search", post(desk::search))
         .route("/cases/{reference}", get(case::show))
@@ -51,6 +53,9 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
         .merge(notify::routes())
+        .merge(sign::routes())
+        .merge(account::routes())
+        .merge(users::routes())
 }
 
 /// What every signed-in page shows around its content.
@@ -58,18 +63,47 @@ pub(super) fn routes() -> Router<Web> {
 pub(super) struct Frame {
     pub user: String,
     pub csrf: String,
+    /// The list of accounts is shown.
+    pub manages: bool,
+    /// Only the setting up of a sign-in is open; nothing else is linked.
+    pub enrol: bool,
 }
 
-/// The signed-in person, or the way to the sign-in page.
+impl Frame {
+    pub(super) fn of(s: &Session) -> Self {
+        Self {
+            user: s.name.clone(),
+            csrf: s.csrf.clone(),
+            manages: may(&s.caller, Action::ManageUsers, Object::default()),
+            enrol: s.stage == Stage::Enrol,
+        }
+    }
+}
+
+/// The signed-in person, or the way to the sign-in page. Whoever still has to set up a second
+/// factor goes there and nowhere else.
 pub(super) async fn signed_in(
     web: &Web,
     headers: &HeaderMap,
 ) -> Result<(Session, Frame), Response> {
-    let Some(id) = sign::cookie(web, headers) else { return Err(see_other("/sign-in")) };
+    let (session, frame) = signed_in_at_all(web, headers).await?;
+    match session.stage {
+        Stage::Full => Ok((session, frame)),
+        Stage::Enrol => Err(see_other("/account")),
+    }
+}
+
+/// As [`signed_in`], also for a session that may only set up how it signs in: for the pages that do
+/// just that.
+pub(super) async fn signed_in_at_all(
+    web: &Web,
+    headers: &HeaderMap,
+) -> Result<(Session, Frame), Response> {
+    let Some(id) = Cookie::Session.read(web, headers) else { return Err(see_other("/sign-in")) };
     let now = web.service.clock.now();
-    match session::resume(&web.service.store, &id, now, web.sessions).await {
+    match session::resume(&web.service.store, &id, now, web.door.limits).await {
         Ok(Some(s)) => {
-            let frame = Frame { user: s.name.clone(), csrf: s.csrf.clone() };
+            let frame = Frame::of(&s);
             Ok((s, frame))
         }
         Ok(None) => Err(see_other("/sign-in")),
@@ -126,6 +160,27 @@ pub(super) async fn change(
     body: axum::body::Body,
 ) -> Result<(Session, Frame, super::form::Form), Response> {
     let (session, frame) = signed_in(web, headers).await?;
+    let form = own_form(web, headers, &frame, body).await?;
+    Ok((session, frame, form))
+}
+
+/// As [`change`], also for a session that may only set up how it signs in.
+pub(super) async fn change_at_all(
+    web: &Web,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<(Session, Frame, super::form::Form), Response> {
+    let (session, frame) = signed_in_at_all(web, headers).await?;
+    let form = own_form(web, headers, &frame, body).await?;
+    Ok((session, frame, form))
+}
+
+async fn own_form(
+    web: &Web,
+    headers: &HeaderMap,
+    frame: &Frame,
+    body: axum::body::Body,
+) -> Result<super::form::Form, Response> {
     let bytes = super::request::bytes(web, body).await.map_err(|p| match p.status {
         StatusCode::PAYLOAD_TOO_LARGE => web.templates.error(
             p.status,
@@ -146,5 +201,5 @@ pub(super) async fn change(
             "Go back, load the page again and repeat; nothing was changed.",
         ));
     }
-    Ok((session, frame, form))
+    Ok(form)
 }

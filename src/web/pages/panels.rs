@@ -44,7 +44,7 @@ pub(super) async fn create(State(web): State<Web>, headers: HeaderMap, body: Bod
     match web.service.create_panel(&session.caller, None, form.get("name"), held_on).await {
         Ok(p) => see_other(&format!("/panels/{}", p.id)),
         Err(ServiceError::Invalid(problems)) => {
-            let frame = super::Frame { user: session.name, csrf: session.csrf };
+            let frame = super::Frame::of(&session);
             let panels = web.service.panels(&session.caller).await.unwrap_or_default();
             let panels: Vec<_> = panels
                 .iter()

@@ -87,7 +87,7 @@ async fn page(
         .filter_map(|p| Some((p["field"].as_str()?.to_owned(), p["message"].clone())))
         .collect();
     let context = json!({
-        "frame": Frame { user: session.name.clone(), csrf: session.csrf.clone() },
+        "frame": Frame::of(session),
         "reference": reference,
         "id": id,
         "agency": a.agency_name,

@@ -7,10 +7,10 @@ use super::words::{Said, said};
 use crate::service::{Held, ServiceError};
 use crate::web::form::Form;
 use crate::web::render::see_other;
-use crate::web::throttle::{PeerAddress, behind};
+use crate::web::visitor;
 use crate::web::{Web, request};
 use axum::body::Body;
-use axum::extract::{Extension, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn asked(web: &Web, status: StatusCode, problems: &[Said]) -> Response {
 /// Takes a code; never in an address, where it would be kept.
 pub(super) async fn take(
     State(web): State<Web>,
-    Extension(peer): Extension<PeerAddress>,
+    visitor::From(visitor): visitor::From,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -38,7 +38,7 @@ pub(super) async fn take(
         Ok(f) => f,
         Err(r) => return r,
     };
-    let (from, now) = (behind(peer, &headers), web.service.clock.now());
+    let (from, now) = (visitor.address, web.service.clock.now());
     let refuse = |status, text: &str| asked(&web, status, &[("code".to_owned(), text.to_owned())]);
     if !web.codes.may(from, now) {
         return refuse(
