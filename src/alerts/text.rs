@@ -17,7 +17,9 @@ fn filled(m: &Message, links: &Links) -> Filled {
     // The service's own messages lead nowhere, but for the one to the human who rings.
     let link = match about {
         _ if n.acknowledge => links.acknowledge(alert),
-        AlertKind::RingThem | AlertKind::RingAll | AlertKind::Answered => format!("{}/board", links.base()),
+        AlertKind::RingThem | AlertKind::RingAll | AlertKind::Answered => {
+            format!("{}/board", links.base())
+        }
         k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
         _ => String::new(),
     };

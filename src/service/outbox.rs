@@ -143,7 +143,8 @@ impl Mailbag<'_> {
                 self.add(&place, points);
                 if let Step::Ring { points, .. } = step {
                     // To the human: whom to ring, and where.
-                    let number = a.ladder.as_ref().map(|l| l.human.ring.clone()).unwrap_or_default();
+                    let number =
+                        a.ladder.as_ref().map(|l| l.human.ring.clone()).unwrap_or_default();
                     let mut notice = notice;
                     notice.kind = AlertKind::RingThem;
                     notice.at = self.now;

@@ -2,6 +2,7 @@
 //! duplicated, late and out of order as it pleases.
 
 use super::Service;
+use super::answer::Standing;
 use super::error::ServiceError;
 use crate::alerts::ask_after;
 use crate::alerts::phone;
@@ -10,8 +11,8 @@ use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::directory;
 use crate::domain::event::Means;
 use crate::domain::id::AlertId;
-use crate::store::{CommitError, SentRow};
 use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, DoneRow, PointChange, ReceiptRow};
+use crate::store::{CommitError, SentRow};
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +116,11 @@ impl Service {
         }
         let Some(can_attend) = words.can_attend else { return Ok(Taken::NotUnderstood) };
         let open = self.open_alerts_at(number).await?;
-        let fits = |a: &AlertId| words.code.as_ref().is_none_or(|c| self.links_code(*a) == *c);
-        let meant: Vec<(AlertId, bool)> = open.into_iter().filter(|o| fits(&o.0)).collect();
+        let fits = |(alert, standing): &(AlertId, Standing)| match &words.code {
+            Some(code) => self.links_code(*alert) == *code,
+            None => *standing != Standing::StoodIn,
+        };
+        let meant: Vec<_> = open.into_iter().filter(fits).collect();
         // Several are open and no code says which: acknowledging the wrong one would silence an
         // alert that nobody has.
         let [(alert, _)] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
@@ -168,8 +172,8 @@ impl Service {
         self.tell_gaps().await?;
         // Nobody who says that will answer by text: what still waits for an answer from there goes
         // on to its next rung now.
-        for (alert, unanswered) in self.open_alerts_at(number).await? {
-            if unanswered {
+        for (alert, standing) in self.open_alerts_at(number).await? {
+            if standing == Standing::Unanswered {
                 self.acknowledge_by_number(alert, number, Means::Reply, false).await?;
             }
         }
@@ -257,17 +261,48 @@ struct Words {
 /// Words that make an answer a "no", wherever they stand: a doubtful answer must not silence an
 /// alert.
 const NO: [&str; 24] = [
-    "no", "n", "nope", "not", "cannot", "cant", "cnt", "couldnt", "unable", "wont", "wouldnt", "dont",
-    "doesnt", "isnt", "arent", "never", "nobody", "none", "wrong", "busy", "leave", "sick", "away",
-    "later",
+    "no", "n", "nope", "not", "cannot", "cant", "cnt", "couldnt", "unable", "wont", "wouldnt",
+    "dont", "doesnt", "isnt", "arent", "never", "nobody", "none", "wrong", "busy", "leave", "sick",
+    "away", "later",
 ];
 /// What a "yes" may begin with.
 const YES: [&str; 8] = ["yes", "y", "ok", "okay", "yep", "yeah", "ack", "acknowledged"];
 /// What may stand beside it and still be a plain yes.
 const BESIDE: [&str; 34] = [
-    "i", "im", "ill", "we", "will", "well", "do", "can", "attend", "attending", "have", "got", "this",
-    "that", "it", "thanks", "thank", "you", "on", "my", "our", "the", "way", "coming", "received",
-    "confirmed", "responding", "team", "please", "and", "am", "are", "be", "there",
+    "i",
+    "im",
+    "ill",
+    "we",
+    "will",
+    "well",
+    "do",
+    "can",
+    "attend",
+    "attending",
+    "have",
+    "got",
+    "this",
+    "that",
+    "it",
+    "thanks",
+    "thank",
+    "you",
+    "on",
+    "my",
+    "our",
+    "the",
+    "way",
+    "coming",
+    "received",
+    "confirmed",
+    "responding",
+    "team",
+    "please",
+    "and",
+    "am",
+    "are",
+    "be",
+    "there",
 ];
 
 impl Words {
@@ -286,13 +321,15 @@ impl Words {
         let stops = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit"];
         // The whole text, or STOP with little beside it: "end of shift" is no such wish.
         let first = words.first().map(String::as_str).unwrap_or_default();
-        let stop = (words.len() == 1 && stops.contains(&first))
-            || (first == "stop" && words.len() <= 3);
+        let stop =
+            (words.len() == 1 && stops.contains(&first)) || (first == "stop" && words.len() <= 3);
         let no = words.iter().any(|w| NO.contains(&w.as_str()));
-        let plain = |w: &String| {
-            is_code(w) || YES.contains(&w.as_str()) || BESIDE.contains(&w.as_str())
-        };
-        let yes = YES.contains(&first) || (code.is_some() && words.len() > 1 && words.iter().any(|w| YES.contains(&w.as_str())));
+        let plain =
+            |w: &String| is_code(w) || YES.contains(&w.as_str()) || BESIDE.contains(&w.as_str());
+        let yes = YES.contains(&first)
+            || (code.is_some()
+                && words.len() > 1
+                && words.iter().any(|w| YES.contains(&w.as_str())));
         let can_attend = match (no, yes && words.iter().all(plain) && !text.contains('?')) {
             (true, _) => Some(false),
             (false, true) => Some(true),
@@ -326,8 +363,13 @@ mod tests {
     fn replies_are_read_and_a_doubtful_one_is_no_yes() {
         let w = |t: &str| Words::read(t);
         let code = |c: &str| Some(c.to_owned());
-        assert_eq!(w("YES 4821"), Words { stop: false, can_attend: Some(true), code: code("4821") });
-        for yes in ["yes", " yes. ", "Ok will do 0042", "4821 yes", "Yes, we have this. On my way", "y"] {
+        assert_eq!(
+            w("YES 4821"),
+            Words { stop: false, can_attend: Some(true), code: code("4821") }
+        );
+        for yes in
+            ["yes", " yes. ", "Ok will do 0042", "4821 yes", "Yes, we have this. On my way", "y"]
+        {
             assert_eq!(w(yes).can_attend, Some(true), "{yes}");
         }
         for no in [
@@ -341,13 +383,24 @@ mod tests {
         ] {
             assert_eq!(w(no).can_attend, Some(false), "{no}");
         }
-        for neither in ["who is this?", "", "Y did you text me 1234", "yes?", "Cancel my earlier text, yes can attend 3854", "\u{1f44d}"] {
+        for neither in [
+            "who is this?",
+            "",
+            "Y did you text me 1234",
+            "yes?",
+            "Cancel my earlier text, yes can attend 3854",
+            "\u{1f44d}",
+        ] {
             assert_eq!(w(neither).can_attend, None, "{neither}");
         }
         for stop in ["STOP", "stop please", "Unsubscribe"] {
             assert!(w(stop).stop, "{stop}");
         }
-        for not in ["please do not stop", "End of shift, ring the next", "Cancel my earlier text, yes can attend"] {
+        for not in [
+            "please do not stop",
+            "End of shift, ring the next",
+            "Cancel my earlier text, yes can attend",
+        ] {
             assert!(!w(not).stop, "{not}");
         }
     }

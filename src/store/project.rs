@@ -96,19 +96,18 @@ impl Store {
         before: Option<&CaseState>,
         recorded: &Recorded,
     ) {
-        let supersedes = |e: &Event| {
-            matches!(e, Event::AlertsPlanned { alerts } if alerts.iter().any(|a| a.kind == AlertKind::JarUpgraded))
-        };
-        let moves = supersedes(&recorded.event) || matches!(
-            recorded.event,
-            Event::AlertStepped { .. }
-                | Event::AlertHandedOn { .. }
-                | Event::ObligationMended { .. }
-                | Event::JarPlanEntered { .. }
-                | Event::AlertAcknowledged { .. }
-                | Event::JarStoodDown { .. }
-                | Event::NotificationWithdrawn { .. }
-        );
+        let supersedes = |e: &Event| matches!(e, Event::AlertsPlanned { alerts } if alerts.iter().any(|a| a.kind == AlertKind::JarUpgraded));
+        let moves = supersedes(&recorded.event)
+            || matches!(
+                recorded.event,
+                Event::AlertStepped { .. }
+                    | Event::AlertHandedOn { .. }
+                    | Event::ObligationMended { .. }
+                    | Event::JarPlanEntered { .. }
+                    | Event::AlertAcknowledged { .. }
+                    | Event::JarStoodDown { .. }
+                    | Event::NotificationWithdrawn { .. }
+            );
         let Some(before) = before.filter(|_| moves) else { return };
         let Some(after) = case::apply(id, Some(before.clone()), recorded.clone()) else { return };
         let reopened = |a: &crate::domain::id::AlertId| matches!(&recorded.event, Event::AlertHandedOn { alert, .. } if alert == a);

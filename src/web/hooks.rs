@@ -228,7 +228,9 @@ async fn from_twilio(
                 Ok(Taken::Acknowledged) => {
                     xml(twilio::thank_you("Thank you. It is recorded that your agency has this."))
                 }
-                Ok(Taken::Over) => xml(twilio::thank_you("This has been recalled. Nothing is needed any more.")),
+                Ok(Taken::Over) => {
+                    xml(twilio::thank_you("This has been recalled. Nothing is needed any more."))
+                }
                 Ok(Taken::HandedOn) => {
                     xml(twilio::thank_you("Thank you. The next person will be rung."))
                 }

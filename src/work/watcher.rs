@@ -70,7 +70,9 @@ pub async fn look(service: &Service, mend: bool) -> Result<Round, ServiceError> 
         let tried = state.and_then(|s| s.alerts.get(&alert).map(|a| !a.last_points.is_empty()));
         if tried == Some(true) {
             let area = areas.get(&r.case_id).cloned().unwrap_or_default();
-            let e = late.entry((area, "messages of the last step are missing")).or_insert((0, r.planned_at));
+            let e = late
+                .entry((area, "messages of the last step are missing"))
+                .or_insert((0, r.planned_at));
             *e = (e.0 + 1, e.1.min(r.planned_at));
         }
     }
@@ -109,7 +111,8 @@ async fn areas(service: &Service, round: &mut Round) -> Result<(), ServiceError>
         let usable = |p: &ContactPoint| !today.is_unusable(&a.id, &p.id);
         if directory::office(a).is_some() && !service.office_points(a).iter().any(usable) {
             let what = format!("office_unreachable/{}", a.id);
-            let words = "The panel office cannot be written to: gaps and findings reach nobody there.";
+            let words =
+                "The panel office cannot be written to: gaps and findings reach nobody there.";
             round.findings.push(Finding { what, area: a.id.clone(), words: words.to_owned() });
         }
     }
@@ -126,7 +129,12 @@ async fn whole(service: &Service, round: &mut Round) -> Result<(), ServiceError>
         round.findings.push(Finding { what: what.to_owned(), area: first.clone(), words });
     };
     if odd > 0 {
-        say("replies", format!("{odd} replies within the last hour answered nothing: look at the board and ring."));
+        say(
+            "replies",
+            format!(
+                "{odd} replies within the last hour answered nothing: look at the board and ring."
+            ),
+        );
     }
     if service.store.sending_is_held().await? {
         say(HELD, "Sending is held: nothing leaves until `cdr resume`.".to_owned());

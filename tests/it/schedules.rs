@@ -356,12 +356,14 @@ impl Night<'_> {
 
     fn the_human_got_it(&self, s: &CaseState, agency: &str) {
         // By itself, or with the others who did not answer.
-        let (alone, among) = (format!("Please ring {agency} now"), "Please ring these partners now");
+        let (alone, among) =
+            (format!("Please ring {agency} now"), "Please ring these partners now");
         let reference = s.reference.to_string();
         let told = self.story.all.iter().any(|g| {
             g.by == "text"
                 && g.to == international(MANAGER)
-                && (g.words.contains(&alone) || (g.words.contains(among) && g.words.contains(agency)))
+                && (g.words.contains(&alone)
+                    || (g.words.contains(among) && g.words.contains(agency)))
                 && g.words.contains(&reference)
         });
         assert!(told, "the named human never got {alone:?} about {reference}");

@@ -189,9 +189,7 @@ pub fn withdraw(
     let recalled: Vec<AlertId> = state
         .alerts
         .iter()
-        .filter(|(_, a)| {
-            a.kind.asks_for_acknowledgement() && !a.recalled && is_open(a)
-        })
+        .filter(|(_, a)| a.kind.asks_for_acknowledgement() && !a.recalled && is_open(a))
         .map(|(id, _)| *id)
         .collect();
     let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();

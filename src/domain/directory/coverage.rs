@@ -204,7 +204,6 @@ fn uncovered(
     out
 }
 
-
 /// Who is there from now until the office opens again, agency by agency.
 #[must_use]
 pub fn tonight(
@@ -219,7 +218,11 @@ pub fn tonight(
     let found = gaps(area, calendar, known, standing, now, days);
     let line = |a: &Agency| {
         let mine = found.iter().find(|g| {
-            g.agency == a.id && g.urgent && !g.point && g.from < morning && g.to.is_none_or(|t| t > now)
+            g.agency == a.id
+                && g.urgent
+                && !g.point
+                && g.from < morning
+                && g.to.is_none_or(|t| t > now)
         });
         let on: Vec<String> = a
             .rota
