@@ -36,6 +36,16 @@ pub struct HandOn {
     pub reach: String,
 }
 
+/// How an alert stands that was sent to a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Unanswered,
+    Acting,
+    /// "Until ruled out", and a certain one of the same agency has taken its place: an answer that
+    /// names it is an answer to that one.
+    StoodIn,
+}
+
 impl Service {
     /// Takes an answer from a signed-in caller.
     ///
@@ -142,19 +152,26 @@ impl Service {
         }
     }
 
-    /// The open alerts of which a text or call went to this number, newest first, and whether each
-    /// still waits for an answer. However the number is written: a carrier says +44 7700…, the
-    /// directory 07700….
+    /// The open alerts of which a text or call went to this number, newest first, and how each
+    /// stands. However the number is written: a carrier says +44 7700…, the directory 07700….
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_alerts_at(&self, number: &str) -> Result<Vec<(AlertId, bool)>, ServiceError> {
+    pub async fn open_alerts_at(
+        &self,
+        number: &str,
+    ) -> Result<Vec<(AlertId, Standing)>, ServiceError> {
         let Ok(number) = phone::normalise(number) else { return Ok(Vec::new()) };
-        let mut out: Vec<(AlertId, bool)> = Vec::new();
+        let mut out: Vec<(AlertId, Standing)> = Vec::new();
         for o in self.store.open_numbers().await? {
             let same = phone::normalise(&o.address).is_ok_and(|n| n == number);
             if same && !out.iter().any(|(id, _)| id.0 == o.id) {
-                out.push((AlertId(o.id), o.phase != "acting"));
+                let standing = match o.phase.as_str() {
+                    "acting" => Standing::Acting,
+                    "settled" => Standing::StoodIn,
+                    _ => Standing::Unanswered,
+                };
+                out.push((AlertId(o.id), standing));
             }
         }
         Ok(out)

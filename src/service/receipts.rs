@@ -2,6 +2,7 @@
 //! duplicated, late and out of order as it pleases.
 
 use super::Service;
+use super::answer::Standing;
 use super::error::ServiceError;
 use crate::alerts::ask_after;
 use crate::alerts::phone;
@@ -115,8 +116,11 @@ impl Service {
         }
         let Some(can_attend) = words.can_attend else { return Ok(Taken::NotUnderstood) };
         let open = self.open_alerts_at(number).await?;
-        let fits = |a: &AlertId| words.code.as_ref().is_none_or(|c| self.links_code(*a) == *c);
-        let meant: Vec<(AlertId, bool)> = open.into_iter().filter(|o| fits(&o.0)).collect();
+        let fits = |(alert, standing): &(AlertId, Standing)| match &words.code {
+            Some(code) => self.links_code(*alert) == *code,
+            None => *standing != Standing::StoodIn,
+        };
+        let meant: Vec<_> = open.into_iter().filter(fits).collect();
         // Several are open and no code says which: acknowledging the wrong one would silence an
         // alert that nobody has.
         let [(alert, _)] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
@@ -168,8 +172,8 @@ impl Service {
         self.tell_gaps().await?;
         // Nobody who says that will answer by text: what still waits for an answer from there goes
         // on to its next rung now.
-        for (alert, unanswered) in self.open_alerts_at(number).await? {
-            if unanswered {
+        for (alert, standing) in self.open_alerts_at(number).await? {
+            if standing == Standing::Unanswered {
                 self.acknowledge_by_number(alert, number, Means::Reply, false).await?;
             }
         }

@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn open_numbers(&self) -> Result<Vec<OpenNumber>, StoreError> {
-        const SQL: &str = "SELECT DISTINCT a.id, a.phase, a.planned_at, d.address FROM alert a JOIN delivery d ON d.alert_id = a.id WHERE a.phase IN ('climbing', 'ringing', 'acting') AND d.channel IN ('sms', 'voice') ORDER BY a.planned_at DESC, a.id";
+        const SQL: &str = "SELECT DISTINCT a.id, a.phase, a.planned_at, d.address FROM alert a JOIN delivery d ON d.alert_id = a.id WHERE (a.phase IN ('climbing', 'ringing', 'acting') OR (a.phase = 'settled' AND a.kind = 'jar_provisional' AND EXISTS (SELECT 1 FROM alert b WHERE b.case_id = a.case_id AND b.agency = a.agency AND b.phase IN ('climbing', 'ringing', 'acting')))) AND d.channel IN ('sms', 'voice') ORDER BY a.planned_at DESC, a.id";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
     }
 

@@ -114,7 +114,7 @@ on_both! {
         // Removing asks first, and the way back is in the history.
         let before = version(&app);
         let (s, page) = app.page(&format!("{here}/remove"), &who).await;
-        assert!(s == 200 && page.contains("its 2 people") && page.contains("class=\"danger\""));
+        assert!(s == 200 && page.contains("its 2 people") && page.contains("govuk-button--warning"));
         assert_eq!(version(&app), before, "asking removes nothing");
         done(&app, &who, &format!("{here}/remove"), &[]).await;
         assert_eq!(app.page(&here, &who).await.0, 404);

@@ -95,6 +95,9 @@ pub fn hand_on(
     points: Vec<ContactPoint>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, Refusal> {
+    let named = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
+    // A "cannot" to the message that said "until ruled out" is one to the certain message.
+    let alert = named.superseded_by.filter(|id| state.alerts.contains_key(id)).unwrap_or(alert);
     let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
     let Some(ladder) = held.ladder.as_ref().filter(|_| held.progress.is_open()) else {
         return Ok(Vec::new());
