@@ -166,6 +166,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Test => "test",
         AlertKind::Verify => "verify",
         AlertKind::Watcher => "service.attention",
+        AlertKind::BreakGlass => "case.break-glass",
     };
     format!("uk.child-death-review.{name}.v1")
 }

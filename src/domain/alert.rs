@@ -37,6 +37,8 @@ words!(
         Verify = "verify",
         /// The watcher found something that it could not mend.
         Watcher = "watcher",
+        /// To the guardian: somebody opened a restricted case without being on its list.
+        BreakGlass = "break_glass",
     }
 );
 words!(
@@ -83,6 +85,7 @@ impl AlertKind {
             Self::Test => "Test, no action needed",
             Self::Verify => "Contact check",
             Self::Watcher => "The service needs attention",
+            Self::BreakGlass => "A restricted case was opened",
         }
     }
 

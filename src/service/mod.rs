@@ -2,7 +2,9 @@
 //! the only code that turns a wish into committed events. Pages, API and commands call the same
 //! functions.
 
+mod access;
 mod answer;
+mod audit;
 mod change;
 mod directory;
 mod drills;
@@ -18,7 +20,9 @@ mod panels;
 mod read;
 mod receipts;
 
+pub use access::{AccessView, GlassView, accounts_of};
 pub use answer::{Acknowledgement, HandOn, Reply};
+pub use audit::{Looks, TrailLine, TrailQuery, actor_named};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use directory::{AreaVersion, GAP_DAYS};
 pub use drills::{DrillLine, DrillResult};

@@ -19,8 +19,8 @@ const ANSWERED: [&str; 9] = [
 ];
 
 /// Kinds that are not about a case, so have no reference.
-const WITHOUT_CASE: [&str; 6] =
-    ["coverage_gap", "covered_tonight", "tonight", "test", "verify", "watcher"];
+const WITHOUT_CASE: [&str; 7] =
+    ["coverage_gap", "covered_tonight", "tonight", "test", "verify", "watcher", "break_glass"];
 
 /// Longer calls are hung up on.
 const VOICE_WORDS: usize = 60;

@@ -55,6 +55,14 @@ pub enum Refusal {
     ReviewedCannotBeWithdrawn,
     #[error("no agency of this name was asked to respond")]
     NoSuchAgency,
+    #[error("a drill is not restricted: there is no child in it")]
+    OnlyADrill,
+    #[error("the case is not restricted")]
+    NotRestricted,
+    #[error("nothing waits for review")]
+    NothingToReview,
+    #[error("no legal hold stands on this case")]
+    NoHold,
 }
 
 /// A new death.

@@ -1,7 +1,7 @@
 //! The coordinator's queue.
 
 use super::{change, failed, signed_in};
-use crate::auth::policy::{Action, Caller, Object, may};
+use crate::auth::policy::{Action, Caller, Object, Role, Who, may};
 use crate::domain::age::band_label;
 use crate::domain::civil_time;
 use crate::domain::id::Reference;
@@ -31,6 +31,8 @@ struct Row {
     ready: bool,
     blockers: Vec<Blocker>,
     waiting: i64,
+    /// Restricted and not open to whoever looks.
+    restricted: bool,
 }
 
 #[derive(Serialize)]
@@ -56,6 +58,14 @@ pub(super) async fn queue(
         Ok(s) => s,
         Err(r) => return r,
     };
+    // Who lists no cases starts where they have something to do.
+    if let Who::Person { role, .. } = &session.caller.who {
+        match role {
+            Role::PanelMember | Role::Chair => return see_other("/panels"),
+            Role::Notifier => return see_other("/notify"),
+            _ => {}
+        }
+    }
     let mut q = request::query(query.as_deref());
     let stage = q.remove("stage").filter(|s| Stage::parse(s).is_some()).unwrap_or_default();
     let jars = ["triggered", "provisional", "not_triggered"];
@@ -118,7 +128,10 @@ async fn list(
     };
     let today = civil_time::date_of(web.service.clock.now());
     let row = |r: Listed| Row {
-        stage: Stage::parse(&r.stage).map_or("", Stage::label),
+        stage: match r.stage.as_str() {
+            "destroyed" => "Destroyed",
+            word => Stage::parse(word).map_or("", Stage::label),
+        },
         jar: r.jar,
         age_band: band_label(r.age_band.as_deref()),
         received_at: r.received_at,
@@ -126,6 +139,7 @@ async fn list(
         ready: r.ready,
         blockers: serde_json::from_str(&r.blockers).unwrap_or_default(),
         waiting: r.waiting,
+        restricted: r.hidden,
         reference: r.reference,
     };
     let context = Context {

@@ -1,6 +1,8 @@
 //! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
 
+mod access;
 mod acknowledge;
+mod audit;
 mod board;
 mod case;
 mod desk;
@@ -45,6 +47,14 @@ pub(super) fn routes() -> Router<Web> {
         .route("/cases/{reference}/jar", post(case::decide_jar))
         .route("/cases/{reference}/alerts/{id}", post(case::spoke_to))
         .route("/cases/{reference}/panel", post(case::list_for_panel))
+        .route("/cases/{reference}/restrict", post(access::restrict))
+        .route("/cases/{reference}/unrestrict", post(access::unrestrict))
+        .route("/cases/{reference}/hold", post(access::hold))
+        .route("/break-glass", get(access::glass_form).post(access::break_glass))
+        .route("/audit", get(audit::people))
+        .route("/audit/cases/{reference}", get(audit::of_case))
+        .route("/audit/cases/{reference}/export.csv", get(audit::csv))
+        .route("/audit/cases/{reference}/review", post(audit::review))
         .route("/panels", get(panels::list).post(panels::create))
         .route("/panels/{id}", get(panels::show))
         .route("/panels/{id}/list.csv", get(panels::csv))
@@ -112,6 +122,7 @@ pub(super) fn failed(web: &Web, e: ServiceError) -> Response {
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::SERVICE_UNAVAILABLE => "The service cannot store anything right now",
         StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => "That was not done",
+        StatusCode::GONE => "Destroyed",
         _ => "Something went wrong",
     };
     web.templates.error(p.status, title, advice)
