@@ -24,6 +24,7 @@ use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
+use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
     Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
@@ -58,6 +59,8 @@ pub enum StartError {
     InUse(#[from] InUse),
     #[error("{what}: {why}")]
     Io { what: String, why: std::io::Error },
+    #[error("{0}")]
+    Rules(String),
     #[error("TLS: {0}")]
     Tls(String),
 }
@@ -112,6 +115,7 @@ async fn build(
         metrics: metrics.clone(),
         hands,
         news: News::default(),
+        retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
     };
     service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
@@ -223,6 +227,15 @@ pub async fn start(
             twilio_token: config.twilio.auth_token.clone(),
             base: config.server.public_url.trim_end_matches('/').to_owned(),
         }),
+        budgets: Budgets {
+            notify: config.limits.notify_a_minute,
+            notify_token: config.limits.notify_token_a_minute,
+            sign_in: config.limits.sign_in_a_minute,
+            pages: config.limits.pages_a_minute,
+            api: config.limits.api_a_minute,
+            behind_proxy: config.server.behind_tls_proxy,
+        },
+        limiter: Arc::default(),
         stopping: server_stopped.clone(),
         demo,
     };

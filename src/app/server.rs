@@ -2,6 +2,7 @@
 
 use super::StartError;
 use crate::config::Server;
+use crate::web::limits::From;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -112,14 +113,15 @@ pub(super) async fn run(
         };
         let _ = stream.set_nodelay(true);
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
+        let ip = from.ip();
         tokio::spawn(async move {
             let _held = (permit, counted);
             match tls {
-                None => connection(stream, router, limits, watcher).await,
+                None => connection(stream, ip, router, limits, watcher).await,
                 Some(tls) => {
                     let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
                     if let Ok(Ok(stream)) = shaken {
-                        connection(stream, router, limits, watcher).await;
+                        connection(stream, ip, router, limits, watcher).await;
                     }
                 }
             }
@@ -129,15 +131,25 @@ pub(super) async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(20), graceful.shutdown()).await;
 }
 
-async fn connection<S>(stream: S, router: Router, limits: Limits, watcher: Watcher)
-where
+async fn connection<S>(
+    stream: S,
+    ip: IpAddr,
+    router: Router,
+    limits: Limits,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(|r: Request<Incoming>| r.map(Body::new));
+    let service = router.map_request(move |r: Request<Incoming>| {
+        let mut r = r.map(Body::new);
+        r.extensions_mut().insert(From(ip));
+        r
+    });
     let conn = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)
         .max_buf_size(64 * 1024)
+        .max_headers(64)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     // Errors here are clients that went away or spoke nonsense; they got their answer or left.
     let _ = watcher.watch(conn).await;

@@ -4,10 +4,12 @@
 
 pub mod area;
 mod outward;
+mod privacy;
 mod providers;
 mod sections;
 
 pub use outward::{Copies, Messages, Watch};
+pub use privacy::{Limits, Privacy};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -54,6 +56,8 @@ pub struct Config {
     pub copy: Copies,
     pub watch: Watch,
     pub journal: Journal,
+    pub limits: Limits,
+    pub privacy: Privacy,
     pub log: Log,
 }
 
@@ -124,6 +128,7 @@ impl Config {
         self.dispatch.check(slowest, &mut wrong);
         self.messages.check(&mut wrong);
         self.watch.check(&mut wrong);
+        self.privacy.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {

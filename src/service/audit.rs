@@ -200,7 +200,7 @@ impl Service {
         Ok(history.into_iter().filter(|(r, a)| within(r.at, a)).map(line).collect())
     }
 
-    async fn names(&self) -> Result<HashMap<String, String>, ServiceError> {
+    pub(super) async fn names(&self) -> Result<HashMap<String, String>, ServiceError> {
         let people = self.store.people().await?;
         let machines = self.store.machines().await?;
         let mut names: HashMap<String, String> =
@@ -212,7 +212,7 @@ impl Service {
     }
 }
 
-fn name_of(names: &HashMap<String, String>, actor: &str) -> String {
+pub(super) fn name_of(names: &HashMap<String, String>, actor: &str) -> String {
     match actor {
         "public" => "somebody without an account".to_owned(),
         "operator" => "a command on the server".to_owned(),

@@ -19,6 +19,8 @@ mod outbox;
 mod panels;
 mod read;
 mod receipts;
+mod retention;
+mod subject_access;
 
 pub use access::{AccessView, GlassView, accounts_of};
 pub use answer::{Acknowledgement, HandOn, Reply};
@@ -35,6 +37,8 @@ pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};
 pub use read::{AlertDetail, BoardCase, CaseDetail, CaseQuery, TimelineItem};
 pub use receipts::Taken;
+pub use retention::{Certificate, DueLine};
+pub use subject_access::SubjectCopy;
 
 use crate::auth::policy::{Action, Caller, Object, may};
 use crate::config::area::{Book, Directory};
@@ -42,6 +46,7 @@ use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::case::Context;
 use crate::domain::id::AlertId;
+use crate::domain::retention::Rules;
 use crate::platform::clock::SharedClock;
 use crate::platform::fresh;
 use crate::platform::metrics::Metrics;
@@ -62,6 +67,8 @@ pub struct Service {
     pub hands: Hands,
     /// Rung after every commit, for pages that watch.
     pub news: News,
+    /// How long cases are kept.
+    pub retention: Arc<Rules>,
 }
 
 impl Service {

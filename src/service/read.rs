@@ -321,7 +321,7 @@ impl Service {
         self.timeline_of(opened.id).await
     }
 
-    async fn timeline_of(&self, id: CaseId) -> Result<Vec<TimelineItem>, ServiceError> {
+    pub(super) async fn timeline_of(&self, id: CaseId) -> Result<Vec<TimelineItem>, ServiceError> {
         let history = self.store.history(id).await?;
         let mut names = std::collections::HashMap::new();
         let mut items: Vec<TimelineItem> = Vec::new();

@@ -63,6 +63,8 @@ pub enum Refusal {
     NothingToReview,
     #[error("no legal hold stands on this case")]
     NoHold,
+    #[error("the time for which this case is kept is not over, or a legal hold stands")]
+    NotDue,
 }
 
 /// A new death.

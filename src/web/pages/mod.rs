@@ -10,7 +10,9 @@ mod directory;
 mod drills;
 mod notify;
 mod panels;
+mod retention;
 mod sign;
+mod subject;
 
 use super::Web;
 use super::problem::Problem;
@@ -55,6 +57,11 @@ pub(super) fn routes() -> Router<Web> {
         .route("/audit/cases/{reference}", get(audit::of_case))
         .route("/audit/cases/{reference}/export.csv", get(audit::csv))
         .route("/audit/cases/{reference}/review", post(audit::review))
+        .route("/retention", get(retention::list))
+        .route("/retention/{reference}", get(retention::certificate))
+        .route("/retention/{reference}/ask", post(retention::ask))
+        .route("/retention/{reference}/confirm", post(retention::confirm))
+        .route("/subject-access", get(subject::form).post(subject::make))
         .route("/panels", get(panels::list).post(panels::create))
         .route("/panels/{id}", get(panels::show))
         .route("/panels/{id}/list.csv", get(panels::csv))
