@@ -112,3 +112,98 @@ pub fn due(s: &CaseState, rules: &Rules) -> Option<Due> {
     let held = s.keeping.hold.is_some();
     Some(Due { rule: rule.name.clone(), why: rule.why.clone(), ended, on, held })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::case::{apply, replay};
+    use crate::domain::event::{Event, Person, Recorded, Route};
+    use crate::domain::id::{CaseId, Reference};
+    use crate::domain::milestone::{Record, Standing};
+    use chrono::{TimeZone, Utc};
+    use serde_json::json;
+    use uuid::Uuid;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn state(events: Vec<Event>) -> CaseState {
+        let at = Utc.with_ymd_and_hms(2026, 2, 20, 9, 0, 0).unwrap();
+        let id = CaseId(Uuid::nil());
+        let facts = json!({ "child": { "date_of_birth": "2024-02-29" } });
+        let first = Event::NotificationReceived {
+            reference: Reference::new(2026, 1),
+            area: "northshire".to_owned(),
+            route: Route::Api,
+            facts: Box::new(serde_json::from_value(facts).unwrap()),
+            warnings: Vec::new(),
+        };
+        let mut s = replay(id, [Recorded { at, event: first }]);
+        for event in events {
+            s = apply(id, s, Recorded { at, event });
+        }
+        s.unwrap()
+    }
+
+    fn finalised(category: Option<u8>) -> Event {
+        let record = Record {
+            milestone: Milestone::Finalised,
+            standing: Standing::Done,
+            on: Some(day("2027-03-31")),
+            category,
+        };
+        Event::MilestoneRecorded { record, note: String::new() }
+    }
+
+    fn rules() -> Rules {
+        let rule = |name: &str, outcome, category: &[u8], years, birthday| Rule {
+            name: name.to_owned(),
+            area: None,
+            outcome: vec![outcome],
+            category: category.to_vec(),
+            years,
+            birthday,
+            why: String::new(),
+        };
+        Rules {
+            rule: vec![
+                rule("long", Stage::Closed, &[1], 30, None),
+                rule("usual", Stage::Closed, &[], 8, Some(25)),
+                rule("error", Stage::Withdrawn, &[], 2, None),
+            ],
+        }
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_and_the_later_of_its_days_count() {
+        assert_eq!(due(&state(vec![]), &rules()), None, "a case that goes on is kept");
+        let d = due(&state(vec![finalised(None)]), &rules()).unwrap();
+        // Born on 29 February: the birthday of a year without one is the day after.
+        assert_eq!((d.rule.as_str(), d.ended, d.on), ("usual", day("2027-03-31"), day("2049-03-01")));
+        assert!(!d.is_due(day("2049-02-28")) && d.is_due(day("2049-03-01")));
+        assert_eq!(due(&state(vec![finalised(None)]), &Rules::default()), None, "no rule, kept");
+    }
+
+    #[test]
+    fn a_legal_hold_beats_every_rule_until_it_is_lifted() {
+        let by = Person::default;
+        let hold = Event::LegalHoldPlaced { reason: "a claim".to_owned(), by: by() };
+        let lift = Event::LegalHoldLifted { reason: "settled".to_owned(), by: by() };
+        let late = day("2999-01-01");
+        let held = due(&state(vec![finalised(None), hold.clone()]), &rules()).unwrap();
+        assert!(held.held && !held.is_due(late));
+        assert!(due(&state(vec![finalised(None), hold, lift]), &rules()).unwrap().is_due(late));
+    }
+
+    #[test]
+    fn rules_that_make_no_sense_are_refused() {
+        let mut r = rules();
+        r.rule[0].outcome = vec![Stage::Gathering];
+        assert!(r.check().is_err());
+        r.rule[0].outcome = vec![Stage::Closed];
+        r.rule[0].years = 0;
+        assert!(r.check().is_err());
+        assert!(rules().check().is_ok());
+    }
+}

@@ -101,16 +101,21 @@ impl Masker<'_> {
                         original: word.to_owned(),
                         mask: m,
                     });
+                    let after = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+                    let tail = after.strip_prefix(core).unwrap_or_default();
                     // A name of two words is one mask.
-                    if last != Some(m) {
+                    if last == Some(m) {
+                        out.truncate(out.trim_end().len());
+                    } else {
                         out.push_str(m);
-                        let tail = word.trim_start_matches(|c: char| !c.is_alphanumeric());
-                        out.push_str(tail.strip_prefix(core).unwrap_or_default());
-                        out.push_str(space);
                     }
+                    out.push_str(tail);
+                    out.push_str(space);
+                    last = tail.is_empty().then_some(m);
+                    continue;
                 }
             }
-            last = mask;
+            last = None;
         }
         out.trim_end().to_owned()
     }
@@ -139,6 +144,10 @@ impl Masker<'_> {
 #[must_use]
 pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
     let person = name_words(name);
+    if person.len() < 2 {
+        // One word is anybody of the family.
+        return Copy::default();
+    }
     let facts = serde_json::to_value(&s.facts).unwrap_or_default();
     let mut others = BTreeSet::new();
     let child = &s.facts.child;
@@ -192,4 +201,65 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
         }
     }
     m.copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::case::replay;
+    use crate::domain::event::{Event, Recorded, Route};
+    use crate::domain::id::{CaseId, Reference};
+    use chrono::{TimeZone, Utc};
+    use serde_json::json;
+
+    fn state() -> CaseState {
+        let facts = json!({
+            "child": { "given_names": "Placehold", "family_name": "Mockridge", "nhs_number": "9990000018" },
+            "death": { "circumstances": "Ann Mockridge rang 07700 900987; Placehold's uncle Bert Trial was there. Bert Trial left." },
+            "notifier": { "name": "Dr Standin", "telephone": "07700 900001" },
+            "household": [
+                { "relationship": "mother", "name": "Ann Mockridge", "age_or_date_of_birth": "29" },
+                { "relationship": "uncle", "name": "Bert Trial" },
+            ],
+        });
+        let event = Event::NotificationReceived {
+            reference: Reference::new(2026, 1),
+            area: "northshire".to_owned(),
+            route: Route::Api,
+            facts: Box::new(serde_json::from_value(facts).unwrap()),
+            warnings: Vec::new(),
+        };
+        let at = Utc.with_ymd_and_hms(2026, 2, 20, 9, 0, 0).unwrap();
+        replay(CaseId(uuid::Uuid::nil()), [Recorded { at, event }]).unwrap()
+    }
+
+    #[test]
+    fn ones_own_record_is_whole_and_others_are_masked_in_texts() {
+        let c = copy("ann mockridge", &state(), &[]);
+        let text = serde_json::to_string(&c.items).unwrap();
+        assert!(text.contains("mother") && text.contains("29"), "{text}");
+        for other in ["Bert", "Trial", "Placehold", "900987", "Standin", "9990000018"] {
+            assert!(!text.contains(other), "{other} in {text}");
+        }
+        assert!(text.contains("Ann Mockridge rang"), "their own name stays: {text}");
+        let masked: Vec<&str> = c.masked.iter().map(|m| m.original.as_str()).collect();
+        for other in ["Placehold's", "Bert", "900987;"] {
+            assert!(masked.contains(&other), "{other} is not listed: {masked:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_gets_anything_under_a_part_of_a_name_or_a_strangers() {
+        for name in ["Mockridge", "Carol Nobody", "", "Dr"] {
+            assert_eq!(copy(name, &state(), &[]).items, [], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_same_case_gives_the_same_copy() {
+        let history = [("What happened".to_owned(), "Said by Ann Mockridge to Bert Trial.".to_owned())];
+        let (a, b) = (copy("Ann Mockridge", &state(), &history), copy("Ann Mockridge", &state(), &history));
+        assert_eq!(a, b);
+        assert!(a.items.iter().any(|i| i.text.contains("to [masked: another person].")), "{a:?}");
+    }
 }

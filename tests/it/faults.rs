@@ -15,17 +15,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The program with a configuration of its own.
-struct Program {
-    dir: std::path::PathBuf,
-    port: u16,
-    key: String,
+pub struct Program {
+    pub dir: std::path::PathBuf,
+    pub port: u16,
+    pub key: String,
     url: String,
-    token: String,
-    child: Option<Child>,
+    pub token: String,
+    pub child: Option<Child>,
 }
 
 impl Program {
-    fn new(db: &Db, sink: &Sink, key: Option<&str>) -> Self {
+    pub fn new(db: &Db, sink: &Sink, key: Option<&str>) -> Self {
         let dir = db.dir.path().join(uuid::Uuid::new_v4().simple().to_string());
         std::fs::create_dir(&dir).unwrap();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -44,7 +44,7 @@ impl Program {
         me
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut c = Command::new(env!("CARGO_BIN_EXE_cdr"));
         c.arg("--config")
             .arg(self.dir.join("cdr.toml"))
@@ -54,7 +54,7 @@ impl Program {
         c
     }
 
-    fn start(&mut self, die_at: Option<String>) {
+    pub fn start(&mut self, die_at: Option<String>) {
         let log =
             std::fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         let mut c = self.command(&["serve"]);
@@ -66,7 +66,7 @@ impl Program {
     }
 
     /// Waits until it answers; false if it ended instead.
-    async fn ready(&mut self) -> bool {
+    pub async fn ready(&mut self) -> bool {
         let started = Instant::now();
         loop {
             if self.child.as_mut().is_some_and(|c| c.try_wait().unwrap().is_some()) {
@@ -85,7 +85,7 @@ impl Program {
         }
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(mut c) = self.child.take() {
             let _ = c.kill();
             let _ = c.wait();
@@ -93,7 +93,7 @@ impl Program {
     }
 
     /// Posts under a key until it is answered 201, over restarts; the answer.
-    async fn post_once(&self, http: &reqwest::Client, key: &str) -> Option<Value> {
+    pub async fn post_once(&self, http: &reqwest::Client, key: &str) -> Option<Value> {
         let r = http
             .post(format!("http://127.0.0.1:{}/api/v1/notifications", self.port))
             .bearer_auth(&self.token)
@@ -109,7 +109,7 @@ impl Program {
         (status == 201).then(|| serde_json::from_str(&text).unwrap())
     }
 
-    async fn store(&self) -> Store {
+    pub async fn store(&self) -> Store {
         let keyring = Keyring::parse(&self.key.clone().into()).unwrap();
         Store::open(Target::parse(&self.url).unwrap(), keyring, 2, 1, Arc::new(Metrics::default()))
             .await
