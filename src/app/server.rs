@@ -131,13 +131,8 @@ pub(super) async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(20), graceful.shutdown()).await;
 }
 
-async fn connection<S>(
-    stream: S,
-    ip: IpAddr,
-    router: Router,
-    limits: Limits,
-    watcher: Watcher,
-) where
+async fn connection<S>(stream: S, ip: IpAddr, router: Router, limits: Limits, watcher: Watcher)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = router.map_request(move |r: Request<Incoming>| {

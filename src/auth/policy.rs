@@ -311,27 +311,24 @@ fn is_over(role: Role, action: Action, stage: Stage) -> bool {
 fn role_may(role: Role, action: Action) -> bool {
     use Action as A;
     match role {
-        Role::Administrator => !matches!(
-            action,
-            A::Restrict | A::BreakGlass | A::ReviewGlass | A::SubjectAccess
-        ),
+        Role::Administrator => {
+            !matches!(action, A::Restrict | A::BreakGlass | A::ReviewGlass | A::SubjectAccess)
+        }
         Role::Coordinator => {
             !matches!(action, A::ReadMetrics | A::ReadAudit | A::ReviewGlass | A::Retention)
         }
-        Role::DesignatedDoctor => {
-            !matches!(
-                action,
-                A::Export
-                    | A::ReadMetrics
-                    | A::ChangeDirectory
-                    | A::ReadAudit
-                    | A::Restrict
-                    | A::ReviewGlass
-                    | A::Hold
-                    | A::Retention
-                    | A::SubjectAccess
-            )
-        }
+        Role::DesignatedDoctor => !matches!(
+            action,
+            A::Export
+                | A::ReadMetrics
+                | A::ChangeDirectory
+                | A::ReadAudit
+                | A::Restrict
+                | A::ReviewGlass
+                | A::Hold
+                | A::Retention
+                | A::SubjectAccess
+        ),
         Role::OnCall => matches!(
             action,
             A::Notify
@@ -453,7 +450,8 @@ mod tests {
         let of = |access| Object { area: Some("northshire"), access, ..Object::default() };
         for role in Role::WORDS.iter().filter_map(|w| Role::parse(w)) {
             let caller = person(role, "northshire", None);
-            for action in [Action::ReadCase, Action::ChangeCase, Action::DecideJar, Action::Withdraw]
+            for action in
+                [Action::ReadCase, Action::ChangeCase, Action::DecideJar, Action::Withdraw]
             {
                 assert!(!may(&caller, action, of(Access::Shut)), "{role:?} {action:?}");
                 let open = may(&caller, action, of(Access::Open));

@@ -35,8 +35,9 @@ impl Privacy {
     pub fn rules(&self) -> Result<Rules, String> {
         let text = match &self.retention_file {
             None => RULES.to_owned(),
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|e| format!("privacy.retention_file: cannot read {}: {e}", path.display()))?,
+            Some(path) => std::fs::read_to_string(path).map_err(|e| {
+                format!("privacy.retention_file: cannot read {}: {e}", path.display())
+            })?,
         };
         use figment::providers::Format;
         let rules: Rules = figment::Figment::from(figment::providers::Toml::string(&text))

@@ -79,9 +79,7 @@ impl Rules {
 fn years_after(day: NaiveDate, years: u32) -> NaiveDate {
     let year = day.year().saturating_add(i32::try_from(years).unwrap_or(i32::MAX));
     // 29 February: the day after its last.
-    day.with_year(year)
-        .or_else(|| NaiveDate::from_ymd_opt(year, 3, 1))
-        .unwrap_or(NaiveDate::MAX)
+    day.with_year(year).or_else(|| NaiveDate::from_ymd_opt(year, 3, 1)).unwrap_or(NaiveDate::MAX)
 }
 
 /// When a case may be destroyed; none while it is not over, or if no rule fits.
@@ -180,7 +178,10 @@ mod tests {
         assert_eq!(due(&state(vec![]), &rules()), None, "a case that goes on is kept");
         let d = due(&state(vec![finalised(None)]), &rules()).unwrap();
         // Born on 29 February: the birthday of a year without one is the day after.
-        assert_eq!((d.rule.as_str(), d.ended, d.on), ("usual", day("2027-03-31"), day("2049-03-01")));
+        assert_eq!(
+            (d.rule.as_str(), d.ended, d.on),
+            ("usual", day("2027-03-31"), day("2049-03-01"))
+        );
         assert!(!d.is_due(day("2049-02-28")) && d.is_due(day("2049-03-01")));
         assert_eq!(due(&state(vec![finalised(None)]), &Rules::default()), None, "no rule, kept");
     }

@@ -55,7 +55,8 @@ fn is_same(person: &[String], name: &str) -> bool {
     if person.is_empty() || other.is_empty() {
         return false;
     }
-    let (short, long) = if other.len() < person.len() { (&other[..], person) } else { (person, &other[..]) };
+    let (short, long) =
+        if other.len() < person.len() { (&other[..], person) } else { (person, &other[..]) };
     short.len() >= 2.min(long.len()) && short.iter().all(|w| long.contains(w))
 }
 
@@ -134,7 +135,9 @@ impl Masker<'_> {
                     Value::Null => continue,
                     other => other.to_string(),
                 };
-                self.copy.items.push(Item { place: format!("{place}, {}", field.replace('_', " ")), text });
+                self.copy
+                    .items
+                    .push(Item { place: format!("{place}, {}", field.replace('_', " ")), text });
             }
         }
     }
@@ -188,11 +191,16 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
         texts.push(("Circumstances".to_owned(), t.clone()));
     }
     for (path, readings) in &s.facts.other_accounts {
-        let all: Vec<String> = readings.iter().map(|r| r.as_str().map_or_else(|| r.to_string(), str::to_owned)).collect();
+        let all: Vec<String> = readings
+            .iter()
+            .map(|r| r.as_str().map_or_else(|| r.to_string(), str::to_owned))
+            .collect();
         texts.push((format!("Another account of {path}"), all.join("; ")));
     }
     texts.extend(
-        s.plan.iter().map(|p| ("Response plan".to_owned(), format!("{}: {}", p.person.name, p.entry))),
+        s.plan
+            .iter()
+            .map(|p| ("Response plan".to_owned(), format!("{}: {}", p.person.name, p.entry))),
     );
     texts.extend(history.iter().cloned());
     for (place, text) in &texts {
@@ -257,8 +265,10 @@ mod tests {
 
     #[test]
     fn the_same_case_gives_the_same_copy() {
-        let history = [("What happened".to_owned(), "Said by Ann Mockridge to Bert Trial.".to_owned())];
-        let (a, b) = (copy("Ann Mockridge", &state(), &history), copy("Ann Mockridge", &state(), &history));
+        let history =
+            [("What happened".to_owned(), "Said by Ann Mockridge to Bert Trial.".to_owned())];
+        let (a, b) =
+            (copy("Ann Mockridge", &state(), &history), copy("Ann Mockridge", &state(), &history));
         assert_eq!(a, b);
         assert!(a.items.iter().any(|i| i.text.contains("to [masked: another person].")), "{a:?}");
     }

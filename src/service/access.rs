@@ -68,10 +68,7 @@ pub fn accounts_of(people: Vec<Somebody>, area: &str) -> Vec<Somebody> {
             crate::auth::policy::may(&caller, Action::ReadCase, Object::default())
         })
     };
-    people
-        .into_iter()
-        .filter(|p| (p.area == "*" || p.area == area) && could(&p.role))
-        .collect()
+    people.into_iter().filter(|p| (p.area == "*" || p.area == area) && could(&p.role)).collect()
 }
 
 impl Service {
@@ -347,7 +344,7 @@ impl Service {
         }
         let by = signed_in(caller);
         let note = note.trim().to_owned();
-        self.keep(caller, id, |s| case::review_glass(s, who, by.clone(), note.clone())).await
+        self.keep(caller, id, |s| case::review_glass(s, who, &by, &note)).await
     }
 
     async fn keep(
@@ -393,14 +390,12 @@ impl Service {
             reason: r.map(|r| r.reason.clone()).unwrap_or_default(),
             by: r.map(|r| r.by.name.clone()).unwrap_or_default(),
             at: r.map(|r| r.at),
-            people: r.map(|r| r.people.iter().map(|p| p.name.clone()).collect()).unwrap_or_default(),
+            people: r
+                .map(|r| r.people.iter().map(|p| p.name.clone()).collect())
+                .unwrap_or_default(),
             choices,
             glass: glass_views(s),
-            hold: s
-                .keeping
-                .hold
-                .as_ref()
-                .map(|h| (h.at, h.reason.clone(), h.by.name.clone())),
+            hold: s.keeping.hold.as_ref().map(|h| (h.at, h.reason.clone(), h.by.name.clone())),
             may_restrict,
             may_hold: may(Action::Hold) && !s.drill,
         })

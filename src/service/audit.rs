@@ -183,10 +183,7 @@ impl Service {
         let within = |at: DateTime<Utc>, actor: &str| {
             query.actor.as_ref().is_none_or(|a| a == actor)
                 && query.from.is_none_or(|d| at >= civil_time::start_of(d))
-                && query
-                    .to
-                    .and_then(|d| d.succ_opt())
-                    .is_none_or(|d| at < civil_time::start_of(d))
+                && query.to.and_then(|d| d.succ_opt()).is_none_or(|d| at < civil_time::start_of(d))
         };
         let line = |(recorded, actor): (crate::domain::event::Recorded, String)| TrailLine {
             at: recorded.at,
@@ -206,7 +203,9 @@ impl Service {
         let mut names: HashMap<String, String> =
             people.into_iter().map(|p| (format!("user:{}", p.id), p.name)).collect();
         names.extend(
-            machines.into_iter().map(|m| (format!("token:{}", m.id), format!("{} (token)", m.name))),
+            machines
+                .into_iter()
+                .map(|m| (format!("token:{}", m.id), format!("{} (token)", m.name))),
         );
         Ok(names)
     }
@@ -248,13 +247,12 @@ fn said(action: &str) -> &str {
 fn why(purpose: &str, actor: &str, at: DateTime<Utc>, glass: &[GlassView]) -> String {
     match purpose {
         "break_glass" => {
-            let fits = |g: &&GlassView| {
-                format!("user:{}", g.who) == actor && g.at <= at && at < g.until
-            };
-            glass.iter().find(fits).map_or_else(
-                || "break-glass".to_owned(),
-                |g| format!("break-glass: {}", g.reason),
-            )
+            let fits =
+                |g: &&GlassView| format!("user:{}", g.who) == actor && g.at <= at && at < g.until;
+            glass
+                .iter()
+                .find(fits)
+                .map_or_else(|| "break-glass".to_owned(), |g| format!("break-glass: {}", g.reason))
         }
         "named_list" => "on the named list".to_owned(),
         other => other.replace('_', " "),

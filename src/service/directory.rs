@@ -165,7 +165,11 @@ impl Service {
         area: &str,
         version: i64,
     ) -> Result<i64, ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let plain = self.store.directory_at(area, version).await?.ok_or(ServiceError::NotFound)?;
         let old: Area =
             serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("directory"))?;
@@ -225,7 +229,11 @@ impl Service {
         agency: &str,
         contact: &str,
     ) -> Result<(), ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let points = self.lanes_of(area, agency, contact).ok_or(ServiceError::NotFound)?;
         let until = self.now() + Duration::hours(24);
         let mut notices = Vec::new();
@@ -261,7 +269,11 @@ impl Service {
         contact: &str,
         code: &str,
     ) -> Result<(), ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let points = self.lanes_of(area, agency, contact).ok_or(ServiceError::NotFound)?;
         for p in points {
             if self.store.take_code(&p.id, code, self.now()).await? {

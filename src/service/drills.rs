@@ -56,7 +56,11 @@ impl Service {
         caller: &Caller,
         area: &str,
     ) -> Result<Reference, ServiceError> {
-        Self::allow(caller, Action::Drill, Object { area: Some(area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::Drill,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         if self.directory().area(area).is_none() {
             return Err(ServiceError::NotFound);
         }

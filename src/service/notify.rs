@@ -46,7 +46,11 @@ impl Service {
         idempotency: Option<Idempotency>,
     ) -> Result<Answer, ServiceError> {
         let area = self.area_for(caller, area)?;
-        Self::allow(caller, Action::Notify, Object { area: Some(&area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::Notify,
+            Object { area: Some(&area), agencies: &[], ..Object::default() },
+        )?;
         let what = format!("notify/{area}");
         let digests = idempotency.map(|i| self.digests(caller, &what, &i));
         if let Some((key, body)) = &digests
@@ -101,7 +105,11 @@ impl Service {
         body: Value,
     ) -> Result<Value, ServiceError> {
         let area = self.area_for(caller, area)?;
-        Self::allow(caller, Action::Assess, Object { area: Some(&area), agencies: &[], ..Object::default() })?;
+        Self::allow(
+            caller,
+            Action::Assess,
+            Object { area: Some(&area), agencies: &[], ..Object::default() },
+        )?;
         let accepted =
             intake::read(body, Need::Nothing, self.now()).map_err(ServiceError::Invalid)?;
         let directory = self.directory();

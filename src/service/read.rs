@@ -201,7 +201,10 @@ impl Service {
             let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
             let Some(last) = rows.last() else { return Ok(out) };
             after = Some((last.received_at, last.id));
-            for r in rows.iter().filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn" | "destroyed")) {
+            for r in rows
+                .iter()
+                .filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn" | "destroyed"))
+            {
                 let id = CaseId(r.id);
                 if r.restricted {
                     out.push(serde_json::json!({ "reference": r.reference, "restricted": true }));

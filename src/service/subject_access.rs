@@ -38,7 +38,9 @@ impl Service {
         let folded = name.to_lowercase();
         let is_child = own.iter().all(|n| {
             n.as_ref().is_some_and(|n| {
-                n.to_lowercase().split_whitespace().any(|w| folded.split_whitespace().any(|x| x == w))
+                n.to_lowercase()
+                    .split_whitespace()
+                    .any(|w| folded.split_whitespace().any(|x| x == w))
             })
         });
         if is_child {

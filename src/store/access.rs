@@ -44,7 +44,8 @@ pub(super) async fn change(conn: &mut Conn, a: &AccessChange) -> Result<(), sqlx
             on!(conn &mut *conn, |c| sqlx::query(SQL).bind(case_id).bind(user_id).bind(at).bind(until).bind(role).execute(c).await?.rows_affected());
         }
         AccessChange::Reviewed { case_id, user_id, broken_at, at } => {
-            const SQL: &str = "UPDATE glass SET reviewed_at = $4 WHERE case_id = $1 AND user_id = $2 AND at = $3";
+            const SQL: &str =
+                "UPDATE glass SET reviewed_at = $4 WHERE case_id = $1 AND user_id = $2 AND at = $3";
             on!(conn &mut *conn, |c| sqlx::query(SQL).bind(case_id).bind(user_id).bind(broken_at).bind(at).execute(c).await?.rows_affected());
         }
     }
@@ -110,11 +111,7 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn opened_to(
-        &self,
-        user: Uuid,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Uuid>, StoreError> {
+    pub async fn opened_to(&self, user: Uuid, now: DateTime<Utc>) -> Result<Vec<Uuid>, StoreError> {
         const SQL: &str = "SELECT case_id FROM case_person WHERE user_id = $1 UNION SELECT case_id FROM glass WHERE user_id = $1 AND until_at > $2";
         Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL)
             .bind(user)

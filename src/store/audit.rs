@@ -78,9 +78,7 @@ impl Store {
             return Ok(Vec::new());
         }
         Ok(match self.pool() {
-            super::Pool::Sqlite(p) => {
-                asked!(Sqlite, query).build_query_as().fetch_all(p).await?
-            }
+            super::Pool::Sqlite(p) => asked!(Sqlite, query).build_query_as().fetch_all(p).await?,
             super::Pool::Pg(p) => asked!(Postgres, query).build_query_as().fetch_all(p).await?,
         })
     }

@@ -34,6 +34,7 @@ pub struct Page {
 }
 
 /// One row of a case list; nothing personal in it.
+#[allow(clippy::struct_excessive_bools)] // columns
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Listed {
     pub id: Uuid,
@@ -129,7 +130,10 @@ macro_rules! filtered {
             q.push("))");
         }
         if let Some((user, now)) = f.open_to {
-            q.push(" AND (NOT restricted OR id IN (SELECT case_id FROM case_person WHERE user_id = ").push_bind(user);
+            q.push(
+                " AND (NOT restricted OR id IN (SELECT case_id FROM case_person WHERE user_id = ",
+            )
+            .push_bind(user);
             q.push(") OR id IN (SELECT case_id FROM glass WHERE user_id = ").push_bind(user);
             q.push(" AND until_at > ").push_bind(now).push("))");
         }

@@ -93,6 +93,7 @@ pub struct Entry {
 }
 
 /// The read row of a case.
+#[allow(clippy::struct_excessive_bools)] // columns
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct CaseRow {
     pub id: Uuid,
@@ -299,9 +300,23 @@ pub struct AuditRow {
 #[derive(Clone, Debug)]
 pub enum AccessChange {
     /// The whole list anew.
-    People { case_id: Uuid, people: Vec<Uuid> },
-    Glass { case_id: Uuid, user_id: Uuid, at: DateTime<Utc>, until: DateTime<Utc>, role: String },
-    Reviewed { case_id: Uuid, user_id: Uuid, broken_at: DateTime<Utc>, at: DateTime<Utc> },
+    People {
+        case_id: Uuid,
+        people: Vec<Uuid>,
+    },
+    Glass {
+        case_id: Uuid,
+        user_id: Uuid,
+        at: DateTime<Utc>,
+        until: DateTime<Utc>,
+        role: String,
+    },
+    Reviewed {
+        case_id: Uuid,
+        user_id: Uuid,
+        broken_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]

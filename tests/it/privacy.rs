@@ -35,7 +35,8 @@ async fn start(db: Db) -> (App, Arc<ManualClock>) {
 async fn enter(app: &App, name: &str) -> (String, String) {
     let cookie = app.sign_in(&format!("{name}@x.example")).await;
     let (_, page) = app.page("/panels", &cookie).await;
-    let page = if page.contains("_csrf") { page } else { app.page("/break-glass", &cookie).await.1 };
+    let page =
+        if page.contains("_csrf") { page } else { app.page("/break-glass", &cookie).await.1 };
     (cookie, csrf(&page))
 }
 

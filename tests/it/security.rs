@@ -47,15 +47,25 @@ async fn every_answer_carries_the_security_headers() {
             let h = r.headers();
             let said = |n: &str| h.get(n).map_or("", |v| v.to_str().unwrap());
             let csp = said("content-security-policy");
-            assert!(csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"), "{path}");
+            assert!(
+                csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"),
+                "{path}"
+            );
             assert!(!csp.contains("unsafe"), "{path}: {csp}");
             assert_eq!(said("x-content-type-options"), "nosniff", "{path}");
             assert_eq!(said("x-frame-options"), "DENY", "{path}");
-            assert_eq!(said("referrer-policy"), "same-origin", "{path}: an address never leaves to another site");
+            assert_eq!(
+                said("referrer-policy"),
+                "same-origin",
+                "{path}: an address never leaves to another site"
+            );
             assert_eq!(said("cross-origin-opener-policy"), "same-origin", "{path}");
             let cached = said("cache-control");
             let static_one = path.starts_with("/static/") && r.status() == 200;
-            assert!(static_one || cached.contains("no-store") || cached.contains("no-cache"), "{path}: {cached}");
+            assert!(
+                static_one || cached.contains("no-store") || cached.contains("no-cache"),
+                "{path}: {cached}"
+            );
             assert!(h.get("server").is_none() && h.get("x-powered-by").is_none());
             seen += 1;
         }
@@ -77,14 +87,33 @@ async fn no_change_without_the_sessions_word() {
         if method != "post" || !page || open.iter().any(|o| path.starts_with(o)) {
             continue;
         }
-        for (fields, site) in [("x=y".to_owned(), "same-origin"), ("_csrf=wrong".to_owned(), "same-origin"), (format!("_csrf={word}"), "cross-site")] {
-            let r = app.http.post(format!("{}{}", app.url, some(&path))).header("cookie", &cookie).header("sec-fetch-site", site).body(fields.clone()).send().await.unwrap();
+        for (fields, site) in [
+            ("x=y".to_owned(), "same-origin"),
+            ("_csrf=wrong".to_owned(), "same-origin"),
+            (format!("_csrf={word}"), "cross-site"),
+        ] {
+            let r = app
+                .http
+                .post(format!("{}{}", app.url, some(&path)))
+                .header("cookie", &cookie)
+                .header("sec-fetch-site", site)
+                .body(fields.clone())
+                .send()
+                .await
+                .unwrap();
             assert_eq!(r.status(), 403, "{path} {fields} {site}");
         }
         seen += 1;
     }
     assert!(seen > 40, "{seen}");
-    let forged = app.http.post(format!("{}/sign-in", app.url)).header("sec-fetch-site", "cross-site").body("email=c@x.example&password=correct+horse+battery").send().await.unwrap();
+    let forged = app
+        .http
+        .post(format!("{}/sign-in", app.url))
+        .header("sec-fetch-site", "cross-site")
+        .body("email=c@x.example&password=correct+horse+battery")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(forged.status(), 403, "signing in is not forged either");
     assert_eq!(app.page("/", &cookie).await.0, 200, "the session still stands");
 }
@@ -95,7 +124,14 @@ async fn sessions_are_fresh_guarded_and_end() {
     let app = app_with(|_| {}).await;
     app.add_user("c@x.example", "coordinator", "northshire", None).await;
     let fixed = "cdr_session=chosen-by-an-attacker";
-    let r = app.http.post(format!("{}/sign-in", app.url)).header("cookie", fixed).body("email=c@x.example&password=correct+horse+battery").send().await.unwrap();
+    let r = app
+        .http
+        .post(format!("{}/sign-in", app.url))
+        .header("cookie", fixed)
+        .body("email=c@x.example&password=correct+horse+battery")
+        .send()
+        .await
+        .unwrap();
     let set = r.headers()["set-cookie"].to_str().unwrap().to_owned();
     for flag in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
         assert!(set.contains(flag), "{set}");
@@ -116,16 +152,24 @@ async fn signing_in_does_not_say_who_exists() {
     app.add_user("somebody@x.example", "coordinator", "northshire", None).await;
     let attempt = |who: &'static str| {
         let app = &app;
-        async move { app.form("/sign-in", "", &[("email", who), ("password", "not the password")]).await }
+        async move {
+            app.form("/sign-in", "", &[("email", who), ("password", "not the password")]).await
+        }
     };
-    let (known, unknown) = (attempt("somebody@x.example").await, attempt("nobodyxx@x.example").await);
+    let (known, unknown) =
+        (attempt("somebody@x.example").await, attempt("nobodyxx@x.example").await);
     assert_eq!(known.0, unknown.0);
-    assert_eq!(known.2.replace("somebody@x.example", ""), unknown.2.replace("nobodyxx@x.example", ""));
+    assert_eq!(
+        known.2.replace("somebody@x.example", ""),
+        unknown.2.replace("nobodyxx@x.example", "")
+    );
 }
 
 fn marked_up(v: &mut Value, markup: &str) {
     match v {
-        Value::String(s) if s.chars().any(char::is_alphabetic) && s.len() > 3 => *s = format!("{s}{markup}"),
+        Value::String(s) if s.chars().any(char::is_alphabetic) && s.len() > 3 => {
+            *s = format!("{s}{markup}")
+        }
         Value::Array(a) => a.iter_mut().for_each(|x| marked_up(x, markup)),
         Value::Object(o) => o.values_mut().for_each(|x| marked_up(x, markup)),
         _ => {}
@@ -140,7 +184,10 @@ async fn stored_markup_stays_text() {
     for (name, role) in [("c", "coordinator"), ("g", "guardian")] {
         app.add_user(&format!("{name}@x.example"), role, "northshire", None).await;
     }
-    app.db.run(&format!("UPDATE user_account SET name = '{}'", MARKUP.replace('\'', "''"))).await.unwrap();
+    app.db
+        .run(&format!("UPDATE user_account SET name = '{}'", MARKUP.replace('\'', "''")))
+        .await
+        .unwrap();
     let mut body = triggering();
     for part in ["notifier", "household", "professionals"] {
         marked_up(&mut body[part], MARKUP);
@@ -156,33 +203,73 @@ async fn stored_markup_stays_text() {
     let reference = a["reference"].as_str().unwrap();
     let case = format!("/api/v1/cases/{reference}");
     let alert = a["alerts"][0]["id"].as_str().unwrap();
-    app.post(&format!("/api/v1/alerts/{alert}/acknowledgements"), json!({ "name": MARKUP, "role": MARKUP, "note": MARKUP })).await;
-    app.post(&format!("{case}/jar/plan"), json!({ "agency": "police", "entry": MARKUP, "person": { "name": MARKUP } })).await;
+    app.post(
+        &format!("/api/v1/alerts/{alert}/acknowledgements"),
+        json!({ "name": MARKUP, "role": MARKUP, "note": MARKUP }),
+    )
+    .await;
+    app.post(
+        &format!("{case}/jar/plan"),
+        json!({ "agency": "police", "entry": MARKUP, "person": { "name": MARKUP } }),
+    )
+    .await;
     app.post(&format!("{case}/jar/decisions"), json!({ "decision": "stand_down", "reason": MARKUP, "consulted": [MARKUP], "decided_by": { "name": MARKUP } })).await;
-    app.post(&format!("{case}/milestones"), json!({ "milestone": "inquest", "standing": "awaited", "note": MARKUP })).await;
+    app.post(
+        &format!("{case}/milestones"),
+        json!({ "milestone": "inquest", "standing": "awaited", "note": MARKUP }),
+    )
+    .await;
     app.post(&format!("{case}/holds"), json!({ "reason": MARKUP })).await;
-    let (_, panel) = app.post("/api/v1/panels", json!({ "name": MARKUP, "held_on": "2026-12-01" })).await;
+    let (_, panel) =
+        app.post("/api/v1/panels", json!({ "name": MARKUP, "held_on": "2026-12-01" })).await;
     let panel = panel["id"].as_str().unwrap();
-    app.post(&format!("/api/v1/panels/{panel}/cases"), json!({ "reference": reference, "despite": MARKUP })).await;
+    app.post(
+        &format!("/api/v1/panels/{panel}/cases"),
+        json!({ "reference": reference, "despite": MARKUP }),
+    )
+    .await;
     let cookie = app.sign_in("c@x.example").await;
     let guardian = app.sign_in("g@x.example").await;
     let mut pages = Vec::new();
-    for path in ["/", "/board", "/panels", "/drills", "/directory", "/directory/northshire", "/break-glass", "/subject-access"] {
+    for path in [
+        "/",
+        "/board",
+        "/panels",
+        "/drills",
+        "/directory",
+        "/directory/northshire",
+        "/break-glass",
+        "/subject-access",
+    ] {
         pages.push(app.page(path, &cookie).await);
     }
-    for path in [format!("/cases/{reference}"), format!("/cases/{reference}/reached"), format!("/panels/{panel}")] {
+    for path in [
+        format!("/cases/{reference}"),
+        format!("/cases/{reference}/reached"),
+        format!("/panels/{panel}"),
+    ] {
         pages.push(app.page(&path, &cookie).await);
     }
-    for path in ["/audit".to_owned(), format!("/audit/cases/{reference}"), "/retention?all=true".to_owned()] {
+    for path in
+        ["/audit".to_owned(), format!("/audit/cases/{reference}"), "/retention?all=true".to_owned()]
+    {
         pages.push(app.page(&path, &guardian).await);
     }
     let word = csrf(&pages[0].1);
-    let posted = [("_csrf", word.as_str()), ("reference", reference), ("name", "Zephyrine Other"), ("q", MARKUP), ("reason", MARKUP)];
+    let posted = [
+        ("_csrf", word.as_str()),
+        ("reference", reference),
+        ("name", "Zephyrine Other"),
+        ("q", MARKUP),
+        ("reason", MARKUP),
+    ];
     for path in ["/subject-access", "/search", "/break-glass"] {
         let (s, _, page) = app.form(path, &cookie, &posted).await;
         pages.push((s, page));
     }
-    let (s, _, page) = app.form("/notify", "", &[("child.family_name", MARKUP), ("death.circumstances", MARKUP)]).await;
+    let (s, _, page) = app
+        .form("/notify", "", &[("child.family_name", MARKUP), ("death.circumstances", MARKUP)])
+        .await;
     pages.push((s, page));
     let mut shown = 0;
     for (status, page) in pages {
@@ -209,7 +296,13 @@ async fn too_many_requests_wait_and_notifications_go_through() {
         statuses.push(app.get("/api/v1/cases").await.0);
     }
     assert!(statuses[..20].iter().all(|s| *s == 200) && statuses.contains(&429), "{statuses:?}");
-    let r = app.http.get(format!("{}/api/v1/cases", app.url)).bearer_auth(&app.token).send().await.unwrap();
+    let r = app
+        .http
+        .get(format!("{}/api/v1/cases", app.url))
+        .bearer_auth(&app.token)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(r.status(), 429);
     assert!(r.headers()["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
     assert_eq!(r.headers()["content-type"], "application/problem+json");
@@ -251,7 +344,14 @@ async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
     assert_eq!(app.raw(n, &packed, &[("content-encoding", "gzip")]).await.0, 400);
     // Many keys, as for a flood of collisions.
     let keys: Vec<String> = (0..30_000).map(|i| format!("\"k{i:05}\":1")).collect();
-    let (s, _) = app.raw(n, format!("{{{},\"notifier\":{{\"telephone\":\"07700 900987\"}}}}", keys.join(",")).as_bytes(), &[]).await;
+    let (s, _) = app
+        .raw(
+            n,
+            format!("{{{},\"notifier\":{{\"telephone\":\"07700 900987\"}}}}", keys.join(","))
+                .as_bytes(),
+            &[],
+        )
+        .await;
     assert!(s == 201 || s == 422 || s == 413, "{s}");
     let form: String = (0..100_000).map(|i| format!("f{i}=1&")).collect();
     let r = app.http.post(format!("{}/notify", app.url)).body(form).send().await.unwrap();
@@ -289,29 +389,58 @@ async fn nothing_personal_leaks_by_any_error() {
     let (db, sink) = (Db::sqlite(), Sink::start().await);
     let mut p = Program::new(&db, &sink, None);
     let config = p.dir.join("cdr.toml");
-    let text = std::fs::read_to_string(&config).unwrap().replace("level = \"error\"", "level = \"debug\"");
+    let text =
+        std::fs::read_to_string(&config).unwrap().replace("level = \"error\"", "level = \"debug\"");
     std::fs::write(&config, text).unwrap();
     p.start(None);
     assert!(p.ready().await);
-    let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let base = format!("http://127.0.0.1:{}", p.port);
     let mut answers = String::new();
     let note = triggering().to_string();
     assert!(p.post_once(&http, "k").await.is_some());
-    let mut bodies: Vec<Vec<u8>> = vec![note[..note.len() - 5].into(), note.replace("2024-03-01", "2024-03-0Z").into(), note.replace("\"death\"", "\"Quorlswick\"").into(), format!("[{note}]").into(), note.replace("notifier", "Quorlswick 9990000018").into()];
+    let mut bodies: Vec<Vec<u8>> = vec![
+        note[..note.len() - 5].into(),
+        note.replace("2024-03-01", "2024-03-0Z").into(),
+        note.replace("\"death\"", "\"Quorlswick\"").into(),
+        format!("[{note}]").into(),
+        note.replace("notifier", "Quorlswick 9990000018").into(),
+    ];
     bodies.push(format!("child.family_name=Quorlswick&death.date=2026-02-31&child.nhs_number=9990000018&x={note}").into());
     let forged = "%0d%0a%7B%22level%22:%22ERROR%22%7D";
     for (method, path) in served() {
         let verb = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
-        let path = path.replace("{reference}", "Quorlswick").replace("{id}", "Zephyrine").replace("{token}", "Quorlswick").replace("{area}", "Markermother");
+        let path = path
+            .replace("{reference}", "Quorlswick")
+            .replace("{id}", "Zephyrine")
+            .replace("{token}", "Quorlswick")
+            .replace("{area}", "Markermother");
         let path = some(&path);
         for body in &bodies {
             for token in [p.token.as_str(), "Zephyrine Quorlswick"] {
-                let r = http.request(verb.clone(), format!("{base}{path}?q=Quorlswick&cursor=Zephyrine{forged}")).bearer_auth(token).header("cookie", "cdr_session=Quorlswick").header("referer", "http://x/Quorlswick").header("idempotency-key", "Quorlswick").header("x-forwarded-for", "Quorlswick").timeout(Duration::from_secs(10)).body(body.clone()).send().await.unwrap();
+                let r = http
+                    .request(
+                        verb.clone(),
+                        format!("{base}{path}?q=Quorlswick&cursor=Zephyrine{forged}"),
+                    )
+                    .bearer_auth(token)
+                    .header("cookie", "cdr_session=Quorlswick")
+                    .header("referer", "http://x/Quorlswick")
+                    .header("idempotency-key", "Quorlswick")
+                    .header("x-forwarded-for", "Quorlswick")
+                    .timeout(Duration::from_secs(10))
+                    .body(body.clone())
+                    .send()
+                    .await
+                    .unwrap();
                 for (name, value) in r.headers() {
                     answers.push_str(&format!("{name}: {value:?}\n"));
                 }
-                let json = r.headers().get("content-type").is_some_and(|t| t == "application/problem+json");
+                let json = r
+                    .headers()
+                    .get("content-type")
+                    .is_some_and(|t| t == "application/problem+json");
                 let text = r.text().await.unwrap_or_default();
                 if json {
                     answers.push_str(&text);
@@ -322,12 +451,21 @@ async fn nothing_personal_leaks_by_any_error() {
             }
         }
     }
-    let metrics = http.get(format!("{base}/metrics")).bearer_auth(&p.token).send().await.unwrap().text().await.unwrap();
+    let metrics = http
+        .get(format!("{base}/metrics"))
+        .bearer_auth(&p.token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(500)).await;
     p.kill();
     let log = std::fs::read_to_string(p.dir.join("log")).unwrap();
     for mark in MARKS {
-        for (what, text) in [("the log", &log), ("the figures", &metrics), ("an answer", &answers)] {
+        for (what, text) in [("the log", &log), ("the figures", &metrics), ("an answer", &answers)]
+        {
             let found = text.lines().find(|l| l.contains(mark));
             assert!(found.is_none(), "{mark} in {what}: {found:?}");
         }
@@ -353,16 +491,23 @@ async fn secrets_are_never_printed() {
     c.govuk_notify.callback_token = SECRET.into();
     c.gateway.secrets = SECRET.into();
     c.twilio.auth_token = SECRET.into();
-    let shown = [format!("{c:?}"), serde_json::to_string(&c).unwrap(), c.check().unwrap_err().to_string()];
+    let shown =
+        [format!("{c:?}"), serde_json::to_string(&c).unwrap(), c.check().unwrap_err().to_string()];
     for text in shown {
         assert!(!text.contains(SECRET), "{text}");
     }
     let (db, sink) = (Db::sqlite(), Sink::start().await);
     let p = Program::new(&db, &sink, None);
-    let out = p.command(&["check-config"]).env("CDR__MAIL__PASSWORD", SECRET).env("CDR__CRYPT__MASTER_KEY", format!("k:{SECRET}")).output().unwrap();
+    let out = p
+        .command(&["check-config"])
+        .env("CDR__MAIL__PASSWORD", SECRET)
+        .env("CDR__CRYPT__MASTER_KEY", format!("k:{SECRET}"))
+        .output()
+        .unwrap();
     let text = [out.stdout, out.stderr].concat();
     assert!(!String::from_utf8_lossy(&text).contains(SECRET));
-    let facts: child_death_review::domain::facts::Facts = serde_json::from_value(json!({ "child": { "family_name": "Quorlswick" } })).unwrap();
+    let facts: child_death_review::domain::facts::Facts =
+        serde_json::from_value(json!({ "child": { "family_name": "Quorlswick" } })).unwrap();
     assert!(!format!("{facts:?}").contains("Quorlswick"));
 }
 
@@ -374,7 +519,9 @@ async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     let log = std::fs::File::create(p.dir.join("log")).unwrap();
     let plain = p.command(&["serve"]);
     let mut c = std::process::Command::new("sh");
-    c.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    c.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
     for (k, v) in plain.get_envs() {
         match v {
             Some(v) => c.env(k, v),
@@ -386,18 +533,34 @@ async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     let http = reqwest::Client::new();
     let mut held = Vec::new();
     for _ in 0..200 {
-        if let Ok(Ok(s)) = tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(("127.0.0.1", p.port))).await {
+        if let Ok(Ok(s)) = tokio::time::timeout(
+            Duration::from_millis(200),
+            tokio::net::TcpStream::connect(("127.0.0.1", p.port)),
+        )
+        .await
+        {
             held.push(s);
         }
     }
-    let tries = futures_util::future::join_all((0..40).map(|n| { let (p, http) = (&p, &http); async move {
-        let key = format!("k{n}");
-        let sent = http.post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port)).bearer_auth(&p.token).header("idempotency-key", key).timeout(Duration::from_secs(4)).body(triggering().to_string()).send().await;
-        match sent {
-            Ok(r) => r.status().as_u16(),
-            Err(_) => 0,
+    let tries = futures_util::future::join_all((0..40).map(|n| {
+        let (p, http) = (&p, &http);
+        async move {
+            let key = format!("k{n}");
+            let sent = http
+                .post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port))
+                .bearer_auth(&p.token)
+                .header("idempotency-key", key)
+                .timeout(Duration::from_secs(4))
+                .body(triggering().to_string())
+                .send()
+                .await;
+            match sent {
+                Ok(r) => r.status().as_u16(),
+                Err(_) => 0,
+            }
         }
-    } })).await;
+    }))
+    .await;
     let accepted = i64::try_from(tries.iter().filter(|s| **s == 201).count()).unwrap();
     assert!(tries.iter().all(|s| [0, 201, 503].contains(s)), "{tries:?}");
     drop(held);
@@ -405,7 +568,11 @@ async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     let http = reqwest::Client::new();
     let started = Instant::now();
     while p.post_once(&http, "k0").await.is_none() {
-        assert!(started.elapsed() < Duration::from_secs(30), "does not get well: {}", std::fs::read_to_string(p.dir.join("log")).unwrap());
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "does not get well: {}",
+            std::fs::read_to_string(p.dir.join("log")).unwrap()
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     p.kill();

@@ -136,17 +136,12 @@ pub fn break_glass(
 pub fn review_glass(
     s: &CaseState,
     who: Uuid,
-    by: Person,
-    note: String,
+    by: &Person,
+    note: &str,
 ) -> Result<Vec<Event>, Refusal> {
     let open = s.keeping.glass.iter().filter(|g| g.who.id == who && g.reviewed.is_none());
     let events: Vec<Event> = open
-        .map(|g| Event::GlassReviewed {
-            who,
-            broken_at: g.at,
-            by: by.clone(),
-            note: note.clone(),
-        })
+        .map(|g| Event::GlassReviewed { who, broken_at: g.at, by: by.clone(), note: note.to_owned() })
         .collect();
     if events.is_empty() { Err(Refusal::NothingToReview) } else { Ok(events) }
 }

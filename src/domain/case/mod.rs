@@ -8,8 +8,8 @@ mod jar_plan;
 mod obligation;
 
 pub use access::{
-    GLASS_HOURS, Glass, Keeping, LegalHold, Restricted, break_glass, lift_hold, place_hold, restrict,
-    review_glass, unrestrict,
+    GLASS_HOURS, Glass, Keeping, LegalHold, Restricted, break_glass, lift_hold, place_hold,
+    restrict, review_glass, unrestrict,
 };
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,

@@ -73,7 +73,8 @@ async fn context(
     let mut access = json!(web.service.access_view(caller, &d.state).await?);
     let s = &d.state;
     let stage = stage(s);
-    let may = |a| may(caller, a, Object { area: Some(&s.area), agencies: &[], ..Object::default() });
+    let may =
+        |a| may(caller, a, Object { area: Some(&s.area), agencies: &[], ..Object::default() });
     access["may_audit"] = json!(may(Action::ReadAudit));
     let panels = if may(Action::ChangePanels) {
         web.service.panels(caller).await?.into_iter().filter(|p| p.area == s.area).collect()

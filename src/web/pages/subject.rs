@@ -40,8 +40,7 @@ pub(super) async fn make(State(web): State<Web>, headers: HeaderMap, body: Body)
         Ok(copy) if form.get("format") == "json" => {
             let kind = "application/json";
             let name = "attachment; filename=\"subject-access.json\"";
-            let headers =
-                [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)];
+            let headers = [(header::CONTENT_TYPE, kind), (header::CONTENT_DISPOSITION, name)];
             return (headers, json!(copy).to_string()).into_response();
         }
         Ok(copy) => {
