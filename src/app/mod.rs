@@ -227,14 +227,7 @@ pub async fn start(
             twilio_token: config.twilio.auth_token.clone(),
             base: config.server.public_url.trim_end_matches('/').to_owned(),
         }),
-        budgets: Budgets {
-            notify: config.limits.notify_a_minute,
-            notify_token: config.limits.notify_token_a_minute,
-            sign_in: config.limits.sign_in_a_minute,
-            pages: config.limits.pages_a_minute,
-            api: config.limits.api_a_minute,
-            behind_proxy: config.server.behind_tls_proxy,
-        },
+        budgets: budgets(config),
         limiter: Arc::default(),
         stopping: server_stopped.clone(),
         demo,
@@ -256,6 +249,19 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+/// How much may be asked.
+fn budgets(config: &Config) -> Budgets {
+    let l = &config.limits;
+    Budgets {
+        notify: l.notify_a_minute,
+        notify_token: l.notify_token_a_minute,
+        sign_in: l.sign_in_a_minute,
+        pages: l.pages_a_minute,
+        api: l.api_a_minute,
+        behind_proxy: config.server.behind_tls_proxy,
+    }
 }
 
 /// Channels without a provider. E-mail and webhooks are always tried: what is missing there is

@@ -192,8 +192,8 @@ mod tests {
         let hold = Event::LegalHoldPlaced { reason: "a claim".to_owned(), by: by() };
         let lift = Event::LegalHoldLifted { reason: "settled".to_owned(), by: by() };
         let late = day("2999-01-01");
-        let held = due(&state(vec![finalised(None), hold.clone()]), &rules()).unwrap();
-        assert!(held.held && !held.is_due(late));
+        let kept = due(&state(vec![finalised(None), hold.clone()]), &rules()).unwrap();
+        assert!(kept.held && !kept.is_due(late));
         assert!(due(&state(vec![finalised(None), hold, lift]), &rules()).unwrap().is_due(late));
     }
 

@@ -164,10 +164,10 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
         let all = facts.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
         records.extend(all.into_iter().zip(1..).map(|(r, n)| (format!("{label} {n}"), r)));
     }
-    let named = |r: &Value| r.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name_in = |r: &Value| r.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     for (_, r) in &records {
-        if !is_same(&person, &named(r)) {
-            others.extend(name_words(&named(r)));
+        if !is_same(&person, &name_in(r)) {
+            others.extend(name_words(&name_in(r)));
         }
     }
     for a in s.alerts.values() {
@@ -182,7 +182,7 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
     }
     let mut m = Masker { person: &person, others, copy: Copy::default() };
     for (place, record) in &records {
-        if is_same(&person, &named(record)) {
+        if is_same(&person, &name_in(record)) {
             m.own(place, record);
         }
     }

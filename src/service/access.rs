@@ -401,6 +401,20 @@ impl Service {
         })
     }
 
+    /// Who may open a case, for those who keep its list and need not be on it.
+    ///
+    /// # Errors
+    /// Not found, not allowed, destroyed, or the database is away.
+    pub async fn keeping(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+    ) -> Result<AccessView, ServiceError> {
+        let id = self.find(caller, reference, Action::Restrict).await?;
+        let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
+        self.access_view(caller, &state).await
+    }
+
     /// What the guardian is told, and where: an agency named `guardian` in the directory, else the
     /// office.
     pub(super) fn to_guardian(&self, area: &str) -> (Notice, Vec<ContactPoint>) {

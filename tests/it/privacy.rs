@@ -115,6 +115,9 @@ on_both! {
         assert_eq!(app.page(&format!("/audit/cases/{reference}"), &oncall).await.0, 403);
         let (guardian, guard_word) = enter(&app, "guardian").await;
         assert_eq!(app.page(&case, &guardian).await.0, 404, "the guardian keeps the list and is not on it");
+        let (_, kept) = app.page(&format!("/audit/cases/{reference}"), &guardian).await;
+        assert!(kept.contains("Change the list, or lift the restriction"), "{kept}");
+        assert!(MARKS.iter().all(|m| !kept.contains(m)), "keeping the list is not reading the case");
         let who = id_of(&app, "oncall").await;
         let (s, ..) = app.form(&format!("/audit/cases/{reference}/review"), &guardian, &[("_csrf", &guard_word), ("who", &who), ("note", "was needed")]).await;
         assert_eq!(s, 303);

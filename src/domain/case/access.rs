@@ -141,7 +141,12 @@ pub fn review_glass(
 ) -> Result<Vec<Event>, Refusal> {
     let open = s.keeping.glass.iter().filter(|g| g.who.id == who && g.reviewed.is_none());
     let events: Vec<Event> = open
-        .map(|g| Event::GlassReviewed { who, broken_at: g.at, by: by.clone(), note: note.to_owned() })
+        .map(|g| Event::GlassReviewed {
+            who,
+            broken_at: g.at,
+            by: by.clone(),
+            note: note.to_owned(),
+        })
         .collect();
     if events.is_empty() { Err(Refusal::NothingToReview) } else { Ok(events) }
 }

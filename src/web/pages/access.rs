@@ -2,6 +2,7 @@
 
 use super::{case, change, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
+use crate::auth::session::Session;
 use crate::domain::id::Reference;
 use crate::service::ServiceError;
 use crate::web::Web;
@@ -18,6 +19,27 @@ use uuid::Uuid;
 fn ticked(form: &Form) -> Vec<Uuid> {
     let names = form.typed().keys().filter_map(|k| k.strip_prefix("person."));
     names.filter_map(|id| Uuid::try_parse(id).ok()).collect()
+}
+
+/// Back to the case's page, or for a guardian who is not on its list to the page of its looks.
+async fn back(
+    web: &Web,
+    session: &Session,
+    text: &str,
+    form: &Form,
+    done: Result<(), ServiceError>,
+) -> Response {
+    let reads = case::guard(web, session, text, Action::ReadCase).await.is_ok();
+    if reads {
+        return case::back(web, session, text, form, done).await;
+    }
+    let audits = may(&session.caller, Action::ReadAudit, Object::default());
+    match done {
+        Ok(()) if audits => see_other(&format!("/audit/cases/{text}")),
+        // They took themselves off the list.
+        Ok(()) => see_other("/"),
+        Err(e) => failed(web, e),
+    }
 }
 
 pub(super) async fn restrict(
@@ -37,7 +59,7 @@ pub(super) async fn restrict(
         }
         None => Err(ServiceError::NotFound),
     };
-    case::back(&web, &session, &text, &form, done).await
+    back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn unrestrict(
@@ -54,7 +76,7 @@ pub(super) async fn unrestrict(
         Some(r) => web.service.unrestrict(&session.caller, &r, form.get("lift_reason")).await,
         None => Err(ServiceError::NotFound),
     };
-    case::back(&web, &session, &text, &form, done).await
+    back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn hold(
@@ -72,7 +94,7 @@ pub(super) async fn hold(
         Some(r) => web.service.hold(&session.caller, &r, form.get("hold_reason"), lift).await,
         None => Err(ServiceError::NotFound),
     };
-    case::back(&web, &session, &text, &form, done).await
+    back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn glass_form(State(web): State<Web>, headers: HeaderMap) -> Response {

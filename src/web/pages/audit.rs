@@ -67,7 +67,10 @@ pub(super) async fn of_case(
     let found = trail(&web, &session.caller, &text, query, false).await;
     match found {
         Ok((reference, looks)) => {
+            // Whoever keeps the list does it here, whether they are on it or not.
+            let access = web.service.keeping(&session.caller, &reference).await.ok();
             let c = json!({
+                "access": access,
                 "frame": frame,
                 "reference": reference,
                 "looks": looks,

@@ -6,7 +6,7 @@ use crate::domain::age::band_label;
 use crate::domain::civil_time;
 use crate::domain::id::Reference;
 use crate::domain::ready::{Blocker, Stage};
-use crate::service::CaseQuery;
+use crate::service::{CaseQuery, ServiceError};
 use crate::store::Listed;
 use crate::web::Web;
 use crate::web::pages::Frame;
@@ -94,6 +94,11 @@ pub(super) async fn search(State(web): State<Web>, headers: HeaderMap, body: Bod
         Ok(s) => s,
         Err(r) => return r,
     };
+    let own: Vec<&str> = session.caller.agency.as_deref().into_iter().collect();
+    let object = Object { agencies: &own, ..Object::default() };
+    if !may(&session.caller, Action::ReadCase, object) {
+        return failed(&web, ServiceError::Forbidden);
+    }
     let text = form.get("q").to_owned();
     if let Some(reference) = Reference::parse(&text) {
         return see_other(&format!("/cases/{reference}"));
