@@ -51,6 +51,7 @@ fn main() {
                 let database = admin.as_deref().map(database);
                 let mut p = Program::with_agencies(database, &sink, false, 50);
                 mass_incident(&mut p, &sink).await;
+                backlog(&mut fresh(false), &sink).await;
             }
             if has("w4") || has("start") {
                 w4(&mut fresh(false), &sink).await;
@@ -329,6 +330,47 @@ async fn mass_incident(p: &mut Program, sink: &Sink) {
         percentile(&ms, 0.5),
         percentile(&ms, 0.99),
         ms.last().unwrap()
+    );
+    p.stop();
+}
+
+/// A hundred thousand messages due at start (a partner that was away for days): memory, and how
+/// long a new death's alerts take past them.
+async fn backlog(p: &mut Program, sink: &Sink) {
+    p.run(&["hold"]);
+    p.serve();
+    post(p, 16, 0.0, Some(200), triggering).await;
+    p.stop();
+    p.multiply_deliveries(99).await;
+    p.run(&["resume"]);
+    sink.reset();
+    let started = Instant::now();
+    p.serve();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let behind = sink.received.load(Ordering::Relaxed);
+    let mut c = Client::connect(p.port, &p.token).await;
+    let at = Instant::now();
+    let (status, answer) = c.send("POST", "/api/v1/notifications", &triggering(9_999)).await;
+    assert_eq!(status, 201);
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let reference = answer["reference"].as_str().unwrap().to_owned();
+    let passed = loop {
+        let arrivals = sink.arrivals.lock().unwrap();
+        let mine = arrivals.iter().filter(|(r, _)| *r == reference).count();
+        if mine >= AGENCIES {
+            break at.elapsed().as_secs_f64();
+        }
+        assert!(at.elapsed() < Duration::from_secs(60), "never passed the backlog");
+        drop(arrivals);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let peak = memory(p.pid(), "VmHWM");
+    let all = sink.wait_for(100_005, Duration::from_secs(120)).await;
+    println!(
+        "R3 backlog of 100,000 due ({behind} sent when it came): a new death's {AGENCIES} alerts passed it in {:.0} ms (target 5,000), peak {:.0} MiB (target 200); all out: {all}, {:.1} s after start",
+        passed * 1e3,
+        peak.max(memory(p.pid(), "VmHWM")),
+        started.elapsed().as_secs_f64()
     );
     p.stop();
 }

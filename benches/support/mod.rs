@@ -261,6 +261,26 @@ impl Program {
         }
     }
 
+    /// Makes `times` copies of every message that is due, behind the program's back.
+    pub async fn multiply_deliveries(&self, times: u32) {
+        use sqlx::{Connection, Executor};
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        let url =
+            text.lines().find_map(|l| l.strip_prefix("url = \"")).unwrap().trim_end_matches('"');
+        let sql = |id: &str| {
+            format!(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {times}) INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, created_at, step) SELECT {id}, alert_id, lane, channel, address, urgent, 'due', next_at, created_at, step FROM delivery, n WHERE state = 'due'"
+            )
+        };
+        if url.starts_with("sqlite") {
+            let mut c = sqlx::SqliteConnection::connect(url).await.unwrap();
+            c.execute(sqlx::AssertSqlSafe(sql("randomblob(16)"))).await.unwrap();
+        } else {
+            let mut c = sqlx::PgConnection::connect(url).await.unwrap();
+            c.execute(sqlx::AssertSqlSafe(sql("gen_random_uuid()"))).await.unwrap();
+        }
+    }
+
     pub fn stop(&mut self) {
         if let Some(mut c) = self.child.take() {
             let _ = Command::new("kill").arg(c.id().to_string()).status();

@@ -17,7 +17,7 @@ fn filled(m: &Message, links: &Links) -> Filled {
     // The service's own messages lead nowhere, but for the one to the human who rings.
     let link = match about {
         _ if n.acknowledge => links.acknowledge(alert),
-        AlertKind::RingThem => format!("{}/board", links.base()),
+        AlertKind::RingThem | AlertKind::Answered => format!("{}/board", links.base()),
         k if k.asks_for_acknowledgement() || k == AlertKind::JarStoodDown => case_page(m, links),
         _ => String::new(),
     };
@@ -160,6 +160,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::Reminder => "jar.reminder",
         AlertKind::HandedOn => "jar.handed-on",
         AlertKind::RingThem => "partner.unanswered",
+        AlertKind::Answered => "partner.answered",
         AlertKind::CoverageGap => "coverage.gap",
         AlertKind::CoveredTonight => "coverage.tonight",
         AlertKind::Tonight => "coverage.list",

@@ -168,6 +168,7 @@ pub async fn start(
     let links = Links::new(store.service_key(ServiceKey::Links).clone(), &config.server.public_url)
         .lasting(config.messages.link_hours);
     let channels = Arc::new(channels(config, parts.service.book.clone(), links.clone(), words)?);
+    check_templates(channels.clone(), clock.clone());
     let (stop_server, server_stopped) = watch::channel(false);
     let (stop_dispatch, dispatch_stopped) = watch::channel(false);
     let (stop_upkeep, upkeep_stopped) = watch::channel(false);
@@ -262,6 +263,18 @@ fn budgets(config: &Config) -> Budgets {
         api: l.api_a_minute,
         behind_proxy: config.server.behind_tls_proxy,
     }
+}
+
+/// Asks GOV.UK Notify whether its templates are what we fill in; a mistake there would be found at
+/// the first alert otherwise. Beside the start, not before it: Notify may be away.
+fn check_templates(channels: Arc<Channels>, clock: SharedClock) {
+    tokio::spawn(async move {
+        if let Some(notify) = &channels.govuk {
+            for wrong in notify.check_templates(clock.now()).await {
+                tracing::error!(error = %wrong, "a GOV.UK Notify template cannot be used");
+            }
+        }
+    });
 }
 
 /// Channels without a provider. E-mail and webhooks are always tried: what is missing there is

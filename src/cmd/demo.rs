@@ -159,20 +159,24 @@ fn directory(url: &str, speed: u32) -> Result<Directory, Failure> {
 }
 
 fn hasten(area: &mut area::Area, speed: u32) {
-    // The usual ladder, written out, so that it can be shortened.
-    for kind in AlertKind::EVENTS.iter().filter(|k| k.is_response()) {
-        for agency in area.agencies.iter().filter(|a| a.told_of.contains(kind)) {
-            area.policy.push(Rule {
+    // The usual ladder, written out, so that it can be shortened; one rule for all who are told of
+    // the same.
+    for agency in area.agencies.iter().filter(|a| a.acknowledge) {
+        let events: Vec<AlertKind> =
+            agency.told_of.iter().copied().filter(|k| k.is_response()).collect();
+        match area.policy.iter_mut().find(|r| r.events == events) {
+            Some(rule) => rule.agencies.push(agency.id.clone()),
+            None => area.policy.push(Rule {
                 agencies: vec![agency.id.clone()],
-                events: vec![*kind],
+                events,
                 when: When::Always,
                 told: true,
                 urgency: Urgency::Now,
-                acknowledge: agency.acknowledge,
+                acknowledge: true,
                 act_within_minutes: None,
                 steps: default_steps(),
                 last: area.last_step.clone(),
-            });
+            }),
         }
     }
     for rule in &mut area.policy {

@@ -79,6 +79,15 @@ fn caught(raw: &str, to: String, clock: &SharedClock) -> Caught {
             headers.insert(last.clone(), value.trim().to_owned());
         }
     }
+    // As a mail program would show it: links whole, no soft line breaks.
+    let coded = headers
+        .get("content-transfer-encoding")
+        .is_some_and(|v: &String| v.eq_ignore_ascii_case("quoted-printable"));
+    let decoded = coded
+        .then(|| quoted_printable::decode(text, quoted_printable::ParseMode::Robust).ok())
+        .flatten()
+        .map(|b| String::from_utf8_lossy(&b).replace("\r\n", "\n"));
+    let text = decoded.as_deref().unwrap_or(text);
     Caught {
         channel: "email",
         to,

@@ -184,6 +184,12 @@ impl Dispatch {
             );
         }
         let least = i64::try_from(slowest).unwrap_or(i64::MAX).saturating_mul(2).max(20);
+        if self.lease_seconds > 300 {
+            wrong.push(
+                "dispatch.lease_seconds must be 300 or less: so long a dead node's messages wait"
+                    .into(),
+            );
+        }
         if self.lease_seconds < least {
             wrong.push(format!(
                 "dispatch.lease_seconds must be {least} or more: twice the longest timeout of mail and webhooks"

@@ -25,6 +25,8 @@ words!(
         HandedOn = "handed_on",
         /// To the named human: ring the agency that does not answer.
         RingThem = "ring_them",
+        /// To the named human: the agency has answered, nobody need ring any more.
+        Answered = "answered",
         /// Somebody who is to be reached cannot be.
         CoverageGap = "coverage_gap",
         /// To whoever is on: you are, tonight.
@@ -79,6 +81,7 @@ impl AlertKind {
             Self::Reminder => "Joint Agency Response, waiting for your plan",
             Self::HandedOn => "Joint Agency Response, handed on to you",
             Self::RingThem => "A partner has not answered: please ring",
+            Self::Answered => "They have answered: no need to ring",
             Self::CoverageGap => "Nobody can be reached",
             Self::CoveredTonight => "You are on tonight",
             Self::Tonight => "Tonight's cover",

@@ -236,7 +236,8 @@ impl Progress {
     pub fn handed_on(self, ladder: &Ladder, now: DateTime<Utc>, told: bool) -> Self {
         match self.phase {
             Phase::Untracked | Phase::Settled => self,
-            Phase::Ringing => Self { next_at: Some(now), ..self },
+            // A human rings already, round by round: one more "cannot" does not hurry that.
+            Phase::Ringing => self,
             Phase::Climbing | Phase::Acting => {
                 let wait = if told { ladder.gap(self.rung) } else { 0 };
                 let next_at = Some(now + Duration::seconds(wait));

@@ -109,6 +109,19 @@ pub fn read(
     bytes: &[u8],
     phone: impl Fn(&str) -> Result<String, String>,
 ) -> Result<Read<DirectoryLine>, Refused> {
+    read_with(bytes, phone, |_| false)
+}
+
+/// As [`read`], and takes a system's address all the same if it is `known`: one that stands in the
+/// directory already is not refused for its form.
+///
+/// # Errors
+/// A file too large to be read.
+pub fn read_with(
+    bytes: &[u8],
+    phone: impl Fn(&str) -> Result<String, String>,
+    known: impl Fn(&str) -> bool,
+) -> Result<Read<DirectoryLine>, Refused> {
     let mut findings = Findings::default();
     let lines = table::read(bytes, Limits::default(), 1, &mut findings)?;
     let mut items: Vec<DirectoryLine> = Vec::new();
@@ -118,7 +131,8 @@ pub fn read(
     let mut agencies = BTreeMap::new();
     let mut seen = BTreeMap::new();
     for line in lines.iter().skip(1) {
-        let mut row = Row { line, places, phone: &phone, findings: &mut findings, good: true };
+        let mut row =
+            Row { line, places, phone: &phone, known: &known, findings: &mut findings, good: true };
         let Some(read) = row.read(&mut agencies) else { continue };
         let key = (read.agency.clone(), read.address.to_lowercase(), read.when);
         if let Some(first) = seen.get(&key) {
@@ -218,15 +232,16 @@ struct Agency {
     ring: String,
 }
 
-struct Row<'a, P> {
+struct Row<'a, P, K> {
     line: &'a Line,
     places: Places,
     phone: &'a P,
+    known: &'a K,
     findings: &'a mut Findings,
     good: bool,
 }
 
-impl<P: Fn(&str) -> Result<String, String>> Row<'_, P> {
+impl<P: Fn(&str) -> Result<String, String>, K: Fn(&str) -> bool> Row<'_, P, K> {
     fn read(&mut self, agencies: &mut BTreeMap<String, Agency>) -> Option<DirectoryLine> {
         if self.line.cells.len() > COLUMNS.len() {
             self.wrong("", format!("The line has more than {} cells.", COLUMNS.len()));
@@ -373,7 +388,7 @@ impl<P: Fn(&str) -> Result<String, String>> Row<'_, P> {
         if !text.is_empty() && kind == Kind::Email && !is_email(&text) {
             self.wrong("address", format!("“{}” is not an e-mail address.", shown(&text)));
         }
-        if !text.is_empty() && kind == Kind::Webhook && !is_https(&text) {
+        if !text.is_empty() && kind == Kind::Webhook && !is_https(&text) && !(self.known)(&text) {
             self.wrong("address", format!("“{}” is not an https:// address.", shown(&text)));
         }
         text

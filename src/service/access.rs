@@ -15,7 +15,7 @@ use crate::store::{FindingRow, Found, Listed, Somebody};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use uuid::Uuid;
 
 /// A case that a caller may do something to.
@@ -35,6 +35,8 @@ pub struct AccessView {
     pub people: Vec<String>,
     /// Everybody who could be on the list: id, name, role, whether they are.
     pub choices: Vec<(Uuid, String, String, bool)>,
+    /// The boxes of those who are, as the form names them.
+    pub ticked: BTreeMap<String, String>,
     pub glass: Vec<GlassView>,
     pub hold: Option<(DateTime<Utc>, String, String)>,
     pub may_restrict: bool,
@@ -385,7 +387,12 @@ impl Service {
         } else {
             Vec::new()
         };
+        let ticked = r.map(|r| {
+            let boxes = r.people.iter().map(|p| (format!("person.{}", p.id), "on".to_owned()));
+            boxes.collect()
+        });
         Ok(AccessView {
+            ticked: ticked.unwrap_or_default(),
             restricted: r.is_some(),
             reason: r.map(|r| r.reason.clone()).unwrap_or_default(),
             by: r.map(|r| r.by.name.clone()).unwrap_or_default(),

@@ -146,12 +146,22 @@ impl Service {
         }
     }
 
-    /// The open alerts of which a message went to this number, newest first.
+    /// The open alerts of which a text or call went to this number, newest first, and whether each
+    /// still waits for an answer. However the number is written: a carrier says +44 7700…, the
+    /// directory 07700….
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_alerts_at(&self, number: &str) -> Result<Vec<AlertId>, ServiceError> {
-        Ok(self.store.open_alerts_at(number).await?.into_iter().map(AlertId).collect())
+    pub async fn open_alerts_at(&self, number: &str) -> Result<Vec<(AlertId, bool)>, ServiceError> {
+        let Ok(number) = phone::normalise(number) else { return Ok(Vec::new()) };
+        let mut out: Vec<(AlertId, bool)> = Vec::new();
+        for o in self.store.open_numbers().await? {
+            let same = phone::normalise(&o.address).is_ok_and(|n| n == number);
+            if same && !out.iter().any(|(id, _)| id.0 == o.id) {
+                out.push((AlertId(o.id), o.phase != "acting"));
+            }
+        }
+        Ok(out)
     }
 }
 

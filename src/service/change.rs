@@ -170,7 +170,9 @@ impl Service {
             let planned = spoken(&events);
             let (mut set, state) =
                 self.store.continue_case(loaded, events, &caller.actor(), now)?;
-            let handover = self.plan_messages(&mut set, &state, &planned, now);
+            // By the clock, not by the case's last entry: after a clock was set back, that lies ahead,
+            // and so would the messages and their leases.
+            let handover = self.plan_messages(&mut set, &state, &planned, self.now());
             let mut decided = Decided { state, unchanged: false, set };
             let body = digests.map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();

@@ -10,7 +10,7 @@ use crate::domain::alert::{AlertKind, Channel, ContactPoint, Desk, Notice};
 use crate::domain::directory::{self, Area, Gap, Known, Standing, TonightLine};
 use crate::store::changes::{AuditRow, ChangeSet};
 use crate::store::{CommitError, StoreError};
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use std::collections::BTreeMap;
 
 /// An area's directory with the version that a change must name.
@@ -177,6 +177,18 @@ impl Service {
         self.save_directory(caller, old, from, &format!("went back to version {version}")).await
     }
 
+    /// Points that are no use any more: area, lane, why, since when.
+    pub(super) async fn unusable_points(
+        &self,
+    ) -> Result<Vec<(String, String, String, DateTime<Utc>)>, ServiceError> {
+        let today = self.directory();
+        let rows = self.store.points("").await?.into_iter();
+        let current = rows.filter(|p| self.is_current(&today, &p.lane, &p.address));
+        Ok(current
+            .filter_map(|p| Some((p.area, p.lane, p.unusable?, p.failed_at.unwrap_or_default())))
+            .collect())
+    }
+
     /// What is known of an area's contact points, by lane; rows about former addresses are left out.
     ///
     /// # Errors
@@ -205,7 +217,14 @@ impl Service {
     pub async fn gaps(&self, caller: &Caller, area: &str) -> Result<Vec<Gap>, ServiceError> {
         let a = self.area_directory(caller, area)?.area;
         let standing = self.standings(area).await?;
-        Ok(directory::gaps(&a, &self.calendar(area), &standing, self.now(), GAP_DAYS))
+        Ok(directory::gaps(
+            &a,
+            &self.calendar(area),
+            &self.directory().known(area),
+            &standing,
+            self.now(),
+            GAP_DAYS,
+        ))
     }
 
     /// Is tonight covered, agency by agency?
@@ -214,7 +233,13 @@ impl Service {
     /// The database failed.
     pub async fn tonight(&self, area: &Area) -> Result<Vec<TonightLine>, ServiceError> {
         let standing = self.standings(&area.id).await?;
-        Ok(directory::tonight(area, &self.calendar(&area.id), &standing, self.now()))
+        Ok(directory::tonight(
+            area,
+            &self.calendar(&area.id),
+            &self.directory().known(&area.id),
+            &standing,
+            self.now(),
+        ))
     }
 
     /// Sends a code to a contact point, on every channel it has; whoever holds it gives the code

@@ -24,10 +24,19 @@ impl Service {
     /// # Errors
     /// The case cannot be read, or nothing can be stored.
     pub async fn escalate(&self, case: CaseId) -> Result<Escalated, ServiceError> {
-        let hurried: BTreeSet<AlertId> =
-            self.store.hurried(case).await?.into_iter().map(AlertId).collect();
+        let hurried = self.store.hurried(case).await?;
         let now = self.now();
-        let decide = |s: &CaseState, _: &mut Context<'_>| Ok(case::escalate(s, now, &hurried));
+        let decide = |s: &CaseState, _: &mut Context<'_>| {
+            // Only while that step is still the last: if another node has taken the next one since
+            // the look, its messages are on their way and nothing hurries.
+            let still = |(id, steps): &(uuid::Uuid, i64)| {
+                let id = AlertId(*id);
+                let same = s.alerts.get(&id).is_some_and(|a| i64::from(a.steps) == *steps);
+                same.then_some(id)
+            };
+            let hurried: BTreeSet<AlertId> = hurried.iter().filter_map(still).collect();
+            Ok(case::escalate(s, now, &hurried))
+        };
         let none = BTreeSet::new();
         let (done, _) =
             self.decide(&Caller::operator(), case, None, &none, decide, |_| Value::Null).await?;

@@ -178,6 +178,8 @@ pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
                 | Event::AlertHandedOn { .. }
                 | Event::AlertAcknowledged { .. }
                 | Event::GlassBroken { .. }
+                | Event::JarStoodDown { .. }
+                | Event::NotificationWithdrawn { .. }
         )
     };
     events.iter().filter(speaks).cloned().collect()

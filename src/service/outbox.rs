@@ -1,7 +1,7 @@
 //! From events to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
-use crate::domain::alert::{AlertKind, ContactPoint, Notice};
+use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice};
 use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
@@ -150,7 +150,40 @@ impl Mailbag<'_> {
                     Place { alert: alert.0, notice: &notice, step: i64::from(a.steps), kind };
                 self.add(&place, points);
             }
+            Event::AlertAcknowledged { alert, .. } => {
+                self.release(state, AlertKind::Answered, |id| id == alert);
+            }
+            Event::JarStoodDown { recalled, .. } => {
+                self.release(state, AlertKind::JarStoodDown, |id| recalled.contains(id));
+            }
+            Event::NotificationWithdrawn { recalled, .. } => {
+                self.release(state, AlertKind::JarRecalled, |id| recalled.contains(id));
+            }
             _ => {}
+        }
+    }
+
+    /// Whoever was told to ring hears, by this very change, that it is over. Not by a call: it can
+    /// wait until they look.
+    fn release(&mut self, state: &CaseState, kind: AlertKind, about: impl Fn(&AlertId) -> bool) {
+        let mut told: Vec<ContactPoint> = Vec::new();
+        for (id, a) in state.alerts.iter().filter(|(id, _)| about(id)) {
+            let Some(ladder) = &a.ladder else { continue };
+            if a.human_released != Some(state.changed_at) {
+                continue;
+            }
+            let quiet = ladder.human.points.iter().filter(|p| p.channel != Channel::Voice);
+            let points: Vec<ContactPoint> = quiet.filter(|p| !told.contains(p)).cloned().collect();
+            // One word for a whole stand-down, one per agency that answers.
+            if kind != AlertKind::Answered {
+                told.extend(points.iter().cloned());
+            }
+            let mut notice = case::notice(state, a);
+            notice.kind = kind;
+            notice.acknowledge = false;
+            if !points.is_empty() {
+                self.bulletin(Some(id.0), &notice, &points);
+            }
         }
     }
 }
@@ -171,9 +204,12 @@ impl Service {
                     | Event::AlertStepped { .. }
                     | Event::AlertHandedOn { .. }
                     | Event::GlassBroken { .. }
+                    | Event::AlertAcknowledged { .. }
+                    | Event::JarStoodDown { .. }
+                    | Event::NotificationWithdrawn { .. }
             )
         };
-        quiet(set, events);
+        quiet(set, state, events);
         if !events.iter().any(speaks) {
             return Handover::default();
         }
@@ -254,12 +290,17 @@ impl Service {
 }
 
 /// Messages of recalled alerts are not sent any more; people who have answered are left in peace.
-fn quiet(set: &mut ChangeSet, events: &[Event]) {
+fn quiet(set: &mut ChangeSet, state: &CaseState, events: &[Event]) {
     let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
     set.cancelled = recalled.collect();
     for e in events {
-        if let Event::AlertAcknowledged { alert, .. } = e {
-            set.quieted.push(alert.0);
+        match e {
+            Event::AlertAcknowledged { alert, .. } => set.quieted.push(alert.0),
+            Event::AlertsPlanned { .. } => {
+                let over = state.alerts.iter().filter(|(_, a)| a.superseded_by.is_some());
+                set.quieted.extend(over.map(|(id, _)| id.0));
+            }
+            _ => {}
         }
     }
 }

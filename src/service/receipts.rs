@@ -10,8 +10,8 @@ use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::directory;
 use crate::domain::event::Means;
 use crate::domain::id::AlertId;
-use crate::store::SentRow;
-use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, PointChange, ReceiptRow};
+use crate::store::changes::{AlertChange, AttemptRow, ChangeSet, DoneRow, PointChange, ReceiptRow};
+use crate::store::{CommitError, SentRow};
 
 /// What was made of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Taken {
     HandedOn,
     /// They want no more messages: a gap in the cover.
     Stopped,
+    /// It was recalled before they answered.
+    Over,
     /// Words that are no answer, or an answer to nothing open.
     NotUnderstood,
 }
@@ -90,7 +92,7 @@ impl Service {
         self.store.commit(set).await?;
         if matches!(receipt, Receipt::PermanentFailure) {
             self.refresh_directory().await?;
-            self.gap_at(&sent.lane, "does not work any more").await?;
+            self.tell_gaps().await?;
         }
         self.news.tell();
         Ok(())
@@ -113,12 +115,12 @@ impl Service {
         }
         let Some(can_attend) = words.can_attend else { return Ok(Taken::NotUnderstood) };
         let open = self.open_alerts_at(number).await?;
-        let fits = |a: &&AlertId| words.code.as_ref().is_none_or(|c| self.links_code(**a) == *c);
-        let meant: Vec<&AlertId> = open.iter().filter(fits).collect();
+        let fits = |a: &AlertId| words.code.as_ref().is_none_or(|c| self.links_code(*a) == *c);
+        let meant: Vec<(AlertId, bool)> = open.into_iter().filter(|o| fits(&o.0)).collect();
         // Several are open and no code says which: acknowledging the wrong one would silence an
         // alert that nobody has.
-        let [alert] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
-        self.acknowledge_by_number(**alert, number, Means::Reply, can_attend).await?;
+        let [(alert, _)] = meant.as_slice() else { return Ok(Taken::NotUnderstood) };
+        self.acknowledge_by_number(*alert, number, Means::Reply, can_attend).await?;
         Ok(if can_attend { Taken::Acknowledged } else { Taken::HandedOn })
     }
 
@@ -134,6 +136,7 @@ impl Service {
         };
         let alert = AlertId(sent.alert_id);
         match self.acknowledge_by_number(alert, &sent.address, Means::VoiceKey, can_attend).await {
+            Ok(d) if d.state.alerts.get(&alert).is_some_and(|a| a.recalled) => Ok(Taken::Over),
             Ok(_) => Ok(if can_attend { Taken::Acknowledged } else { Taken::HandedOn }),
             // A call of the service itself (a gap, a test) asks for nothing.
             Err(ServiceError::NotFound) => Ok(Taken::NotUnderstood),
@@ -162,28 +165,46 @@ impl Service {
         }
         self.store.commit(set).await?;
         self.refresh_directory().await?;
-        for lane in lanes {
-            self.gap_at(&lane, "replied STOP and gets no more texts").await?;
+        self.tell_gaps().await?;
+        // Nobody who says that will answer by text: what still waits for an answer from there goes
+        // on to its next rung now.
+        for (alert, unanswered) in self.open_alerts_at(number).await? {
+            if unanswered {
+                self.acknowledge_by_number(alert, number, Means::Reply, false).await?;
+            }
         }
         Ok(())
     }
 
-    /// Tells the office that somebody cannot be reached any more: a gap is never a silence.
-    async fn gap_at(&self, lane: &str, why: &str) -> Result<(), ServiceError> {
-        let mut parts = lane.split('/');
-        let (Some(area), Some(agency)) = (parts.next(), parts.next()) else { return Ok(()) };
+    /// Tells the office of points that are no use any more, each once: a gap is never a silence.
+    /// Called where one is seen to fail, and by the watcher for those that failed while sending.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn tell_gaps(&self) -> Result<(), ServiceError> {
         let today = self.directory();
-        let Some(a) = today.area(area) else { return Ok(()) };
-        let mut notice = self.plain_notice(area, agency, AlertKind::CoverageGap);
-        notice.lines = vec![format!("{}: {why}.", parts.collect::<Vec<_>>().join("/"))];
-        let points = self.office_points(a);
-        if points.iter().any(|p| p.id == lane) && points.len() == 1 {
-            // The office's own only point is the one that failed: there is nobody to write to, so
-            // the watcher raises it.
-            return Ok(());
+        for (area, lane, why, since) in self.unusable_points().await? {
+            let Some(a) = today.area(&area) else { continue };
+            let (what, day) = (format!("gap/{lane}"), since.to_rfc3339());
+            if self.store.is_done(&what, &day).await? {
+                continue;
+            }
+            let mut parts = lane.splitn(3, '/').skip(1);
+            let agency = parts.next().unwrap_or_default();
+            let mut notice = self.plain_notice(&area, agency, AlertKind::CoverageGap);
+            notice.lines = vec![format!("{}: {why}.", parts.next().unwrap_or_default())];
+            let points: Vec<_> =
+                self.office_points(a).into_iter().filter(|p| p.id != lane).collect();
+            let set = ChangeSet {
+                done: vec![DoneRow { what, day, at: self.now() }],
+                ..ChangeSet::default()
+            };
+            match self.announce(set, &[(notice, points)]).await {
+                // Another node told it.
+                Ok(()) | Err(CommitError::Conflict) => {}
+                Err(e) => return Err(e.into()),
+            }
         }
-        let points = points.into_iter().filter(|p| p.id != lane).collect();
-        self.announce(ChangeSet::default(), &[(notice, points)]).await?;
         Ok(())
     }
 
@@ -233,25 +254,83 @@ struct Words {
     code: Option<String>,
 }
 
+/// Words that make an answer a "no", wherever they stand: a doubtful answer must not silence an
+/// alert.
+const NO: [&str; 24] = [
+    "no", "n", "nope", "not", "cannot", "cant", "cnt", "couldnt", "unable", "wont", "wouldnt",
+    "dont", "doesnt", "isnt", "arent", "never", "nobody", "none", "wrong", "busy", "leave", "sick",
+    "away", "later",
+];
+/// What a "yes" may begin with.
+const YES: [&str; 8] = ["yes", "y", "ok", "okay", "yep", "yeah", "ack", "acknowledged"];
+/// What may stand beside it and still be a plain yes.
+const BESIDE: [&str; 34] = [
+    "i",
+    "im",
+    "ill",
+    "we",
+    "will",
+    "well",
+    "do",
+    "can",
+    "attend",
+    "attending",
+    "have",
+    "got",
+    "this",
+    "that",
+    "it",
+    "thanks",
+    "thank",
+    "you",
+    "on",
+    "my",
+    "our",
+    "the",
+    "way",
+    "coming",
+    "received",
+    "confirmed",
+    "responding",
+    "team",
+    "please",
+    "and",
+    "am",
+    "are",
+    "be",
+    "there",
+];
+
 impl Words {
     fn read(text: &str) -> Self {
+        // "can't" is one word, however its apostrophe was typed.
+        let text: String =
+            text.chars().filter(|c| !matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '`')).collect();
         let words: Vec<String> = text
             .split(|c: char| !c.is_alphanumeric())
             .filter(|w| !w.is_empty())
             .map(str::to_lowercase)
             .collect();
-        let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
-        let code = words
-            .iter()
-            .find(|w| matches!(w.len(), 4 | 6) && w.bytes().all(|b| b.is_ascii_digit()))
-            .cloned();
-        let stop = words.first().is_some_and(|w| {
-            matches!(w.as_str(), "stop" | "stopall" | "unsubscribe" | "cancel" | "end" | "quit")
-        });
-        // "No" anywhere beats "yes": a doubtful answer must not silence an alert.
-        let no = has(&["no", "cannot", "cant", "n", "unable", "not"]);
-        let yes = has(&["yes", "y", "ok", "okay", "yep", "ack"]);
-        let can_attend = if no { Some(false) } else { yes.then_some(true) };
+        let is_code =
+            |w: &String| matches!(w.len(), 4 | 6) && w.bytes().all(|b| b.is_ascii_digit());
+        let code = words.iter().find(|w| is_code(w)).cloned();
+        let stops = ["stop", "stopall", "unsubscribe", "cancel", "end", "quit"];
+        // The whole text, or STOP with little beside it: "end of shift" is no such wish.
+        let first = words.first().map(String::as_str).unwrap_or_default();
+        let stop =
+            (words.len() == 1 && stops.contains(&first)) || (first == "stop" && words.len() <= 3);
+        let no = words.iter().any(|w| NO.contains(&w.as_str()));
+        let plain =
+            |w: &String| is_code(w) || YES.contains(&w.as_str()) || BESIDE.contains(&w.as_str());
+        let yes = YES.contains(&first)
+            || (code.is_some()
+                && words.len() > 1
+                && words.iter().any(|w| YES.contains(&w.as_str())));
+        let can_attend = match (no, yes && words.iter().all(plain) && !text.contains('?')) {
+            (true, _) => Some(false),
+            (false, true) => Some(true),
+            (false, false) => None,
+        };
         Self { stop, can_attend, code }
     }
 }
@@ -279,17 +358,46 @@ mod tests {
     #[test]
     fn replies_are_read_and_a_doubtful_one_is_no_yes() {
         let w = |t: &str| Words::read(t);
+        let code = |c: &str| Some(c.to_owned());
         assert_eq!(
             w("YES 4821"),
-            Words { stop: false, can_attend: Some(true), code: Some("4821".into()) }
+            Words { stop: false, can_attend: Some(true), code: code("4821") }
         );
-        assert_eq!(w(" yes. ").can_attend, Some(true));
-        assert_eq!(w("Ok will do 0042").code.as_deref(), Some("0042"));
-        assert_eq!(w("no, cannot").can_attend, Some(false));
-        assert_eq!(w("yes but I cannot attend").can_attend, Some(false));
-        assert_eq!(w("who is this?").can_attend, None);
-        assert_eq!(w("").can_attend, None);
-        assert!(w("STOP").stop && w("stop please").stop);
-        assert!(!w("please do not stop").stop);
+        for yes in
+            ["yes", " yes. ", "Ok will do 0042", "4821 yes", "Yes, we have this. On my way", "y"]
+        {
+            assert_eq!(w(yes).can_attend, Some(true), "{yes}");
+        }
+        for no in [
+            "no, cannot",
+            "yes but I cannot attend",
+            "Yes got it but I can't attend 3854",
+            "Ok but I won\u{2019}t be able to come 1234",
+            "Y wrong person 1234",
+            "yes, but on leave",
+            "I'm driving, can not answer",
+        ] {
+            assert_eq!(w(no).can_attend, Some(false), "{no}");
+        }
+        for neither in [
+            "who is this?",
+            "",
+            "Y did you text me 1234",
+            "yes?",
+            "Cancel my earlier text, yes can attend 3854",
+            "\u{1f44d}",
+        ] {
+            assert_eq!(w(neither).can_attend, None, "{neither}");
+        }
+        for stop in ["STOP", "stop please", "Unsubscribe"] {
+            assert!(w(stop).stop, "{stop}");
+        }
+        for not in [
+            "please do not stop",
+            "End of shift, ring the next",
+            "Cancel my earlier text, yes can attend",
+        ] {
+            assert!(!w(not).stop, "{not}");
+        }
     }
 }

@@ -259,10 +259,15 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     for alert in sets.iter().flat_map(|s| &s.cancelled) {
         const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND state IN ('due', 'leased')";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+        const HUMAN: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE alert_id = $1 AND kind = 'ring_them')";
+        on!(conn conn, |c| sqlx::query(HUMAN).bind(alert).execute(c).await?.rows_affected());
     }
     for alert in sets.iter().flat_map(|s| &s.quieted) {
         const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND channel <> 'webhook' AND state IN ('due', 'leased')";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
+        // And the human who was told to ring them.
+        const HUMAN: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE alert_id = $1 AND kind = 'ring_them')";
+        on!(conn conn, |c| sqlx::query(HUMAN).bind(alert).execute(c).await?.rows_affected());
     }
     for alert in sets.iter().flat_map(|s| &s.maybe_failed) {
         const SQL: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE id = $1 AND rank < 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = $1 AND state IN ('due', 'leased', 'done'))";

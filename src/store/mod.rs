@@ -37,7 +37,7 @@ pub use engine::{Pool, Target, refuse_old};
 pub use journal::{Loaded, New};
 pub use keys::ServiceKey;
 pub use login::{SessionRow, TokenRow, UserRow};
-pub use obligations::OpenRow;
+pub use obligations::{OpenNumber, OpenRow};
 pub use outbox::{Job, OutboxFigures};
 pub use panels::{ExportCase, ExportRow, PanelLine};
 pub use rebuild::Rebuilt;

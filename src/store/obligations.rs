@@ -23,6 +23,15 @@ pub struct OpenRow {
     pub untried: i64,
 }
 
+/// A number at which an open alert was tried.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct OpenNumber {
+    pub id: Uuid,
+    pub phase: String,
+    pub planned_at: DateTime<Utc>,
+    pub address: String,
+}
+
 impl Store {
     /// Cases with a step due at `now`, or one that need not be waited for.
     ///
@@ -37,13 +46,17 @@ impl Store {
             .await?))
     }
 
-    /// Alerts of a case whose last step came to nothing.
+    /// Alerts of a case whose last step came to nothing, and how many steps there were by then: the
+    /// word is about that step and no later one.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn hurried(&self, case: crate::domain::id::CaseId) -> Result<Vec<Uuid>, StoreError> {
-        const SQL: &str = "SELECT id FROM alert WHERE case_id = $1 AND hurry";
-        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(case.0).fetch_all(p).await?))
+    pub async fn hurried(
+        &self,
+        case: crate::domain::id::CaseId,
+    ) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        const SQL: &str = "SELECT id, steps FROM alert WHERE case_id = $1 AND hurry";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(case.0).fetch_all(p).await?))
     }
 
     /// Makes a case's alert rows say what its journal says of their obligations.
@@ -52,7 +65,8 @@ impl Store {
     /// The database failed.
     pub async fn align(&self, state: &CaseState) -> Result<(), StoreError> {
         const ROWS: &str = "SELECT id, phase, step_at FROM alert WHERE case_id = $1";
-        const HURRIED: &str = "SELECT COUNT(*) FROM alert WHERE case_id = $1 AND hurry";
+        const HURRIED: &str =
+            "SELECT COUNT(*) FROM alert WHERE case_id = $1 AND hurry AND phase <> 'climbing'";
         let rows: Vec<(Uuid, String, Option<DateTime<Utc>>)> = on!(pool self.pool(), |p| {
             sqlx::query_as(ROWS).bind(state.id.0).fetch_all(p).await?
         });
@@ -84,7 +98,8 @@ impl Store {
                     const SQL: &str = "UPDATE alert SET phase = $2, step_at = $3, steps = $4 WHERE id = $1";
                     on!(conn conn, |c| sqlx::query(SQL).bind(id).bind(phase).bind(at).bind(steps).execute(c).await?.rows_affected());
                 }
-                const CALM: &str = "UPDATE alert SET hurry = FALSE WHERE case_id = $1 AND hurry";
+                // One that climbs keeps its word: it may have come after the look that found nothing.
+                const CALM: &str = "UPDATE alert SET hurry = FALSE WHERE case_id = $1 AND hurry AND phase <> 'climbing'";
                 on!(conn conn, |c| sqlx::query(CALM).bind(case).execute(c).await?.rows_affected());
                 Ok(())
             })
@@ -112,13 +127,14 @@ impl Store {
             .await?))
     }
 
-    /// Unanswered alerts of which a text or call went to `number`, newest first.
+    /// Open alerts with the numbers that a text or call of theirs went to, newest first. Numbers
+    /// stand as the directory writes them, so it is the caller who compares.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn open_alerts_at(&self, number: &str) -> Result<Vec<Uuid>, StoreError> {
-        const SQL: &str = "SELECT a.id FROM alert a WHERE a.phase IN ('climbing', 'ringing', 'acting') AND a.id IN (SELECT d.alert_id FROM delivery d WHERE d.address = $1 AND d.channel IN ('sms', 'voice')) ORDER BY a.planned_at DESC, a.id LIMIT 50";
-        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(number).fetch_all(p).await?))
+    pub async fn open_numbers(&self) -> Result<Vec<OpenNumber>, StoreError> {
+        const SQL: &str = "SELECT DISTINCT a.id, a.phase, a.planned_at, d.address FROM alert a JOIN delivery d ON d.alert_id = a.id WHERE a.phase IN ('climbing', 'ringing', 'acting') AND d.channel IN ('sms', 'voice') ORDER BY a.planned_at DESC, a.id";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
     }
 
     /// Cases that hold an open obligation, newest first: for the board of all.

@@ -7,7 +7,7 @@ use super::changes::{
 };
 use super::keys::ServiceKey;
 use crate::domain::age;
-use crate::domain::alert::{AlertState, Notice, PlannedAlert};
+use crate::domain::alert::{AlertKind, AlertState, Notice, PlannedAlert};
 use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::facts::{EventKind, Facts};
@@ -122,22 +122,25 @@ impl Store {
         before: Option<&CaseState>,
         recorded: &Recorded,
     ) {
-        let moves = matches!(
-            recorded.event,
-            Event::AlertStepped { .. }
-                | Event::AlertHandedOn { .. }
-                | Event::ObligationMended { .. }
-                | Event::JarPlanEntered { .. }
-                | Event::AlertAcknowledged { .. }
-                | Event::JarStoodDown { .. }
-                | Event::NotificationWithdrawn { .. }
-        );
+        let supersedes = |e: &Event| matches!(e, Event::AlertsPlanned { alerts } if alerts.iter().any(|a| a.kind == AlertKind::JarUpgraded));
+        let moves = supersedes(&recorded.event)
+            || matches!(
+                recorded.event,
+                Event::AlertStepped { .. }
+                    | Event::AlertHandedOn { .. }
+                    | Event::ObligationMended { .. }
+                    | Event::JarPlanEntered { .. }
+                    | Event::AlertAcknowledged { .. }
+                    | Event::JarStoodDown { .. }
+                    | Event::NotificationWithdrawn { .. }
+            );
         let Some(before) = before.filter(|_| moves) else { return };
         let Some(after) = case::apply(id, Some(before.clone()), recorded.clone()) else { return };
         let reopened = |a: &crate::domain::id::AlertId| matches!(&recorded.event, Event::AlertHandedOn { alert, .. } if alert == a);
         for (alert, a) in &after.alerts {
-            let was = before.alerts.get(alert);
-            if was.is_none_or(|w| w.progress != a.progress || w.steps != a.steps) {
+            // What is planned now has a row of its own.
+            let Some(was) = before.alerts.get(alert) else { continue };
+            if was.progress != a.progress || was.steps != a.steps {
                 set.progress.push(AlertProgress {
                     id: alert.0,
                     phase: a.progress.phase.word(),

@@ -71,24 +71,29 @@ impl Store {
     }
 
     /// Brings retries that lie further ahead than any schedule allows (a clock was wrong) back to
-    /// now; how many.
+    /// now, and takes back leases that do: the clock that set them may be long gone with its
+    /// worker, and nobody else takes a message under lease. How many.
     ///
     /// # Errors
     /// The change was not committed.
     pub async fn clamp_retries(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        const ANY: &str =
-            "SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'due' AND next_at > $1)";
+        const ANY: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE (state = 'due' AND next_at > $1) OR (state = 'leased' AND lease_until > $2))";
         let limit = now + Duration::minutes(40);
-        let any: bool =
-            on!(pool self.pool(), |p| sqlx::query_scalar(ANY).bind(limit).fetch_one(p).await?);
+        // Twice the longest lease that the configuration allows.
+        let leased = now + Duration::minutes(10);
+        let any: bool = on!(pool self.pool(), |p| sqlx::query_scalar(ANY)
+            .bind(limit)
+            .bind(leased)
+            .fetch_one(p)
+            .await?);
         if !any {
             return Ok(0);
         }
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
-                const SQL: &str = "UPDATE delivery SET next_at = $2 WHERE state = 'due' AND next_at > $1";
-                let n = on!(conn conn, |c| sqlx::query(SQL).bind(limit).bind(now).execute(c).await?.rows_affected());
+                const SQL: &str = "UPDATE delivery SET state = 'due', next_at = $2, lease_until = NULL, lease_token = 0 WHERE (state = 'due' AND next_at > $1) OR (state = 'leased' AND lease_until > $3)";
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(limit).bind(now).bind(leased).execute(c).await?.rows_affected());
                 let _ = tx.send(n);
                 Ok(())
             })

@@ -1,20 +1,23 @@
 //! What surrounds every answer: headers, figures, a net under panics.
 
 use super::Web;
+use super::assets;
 use super::problem::Problem;
 use crate::platform::metrics::Answered;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// Headers of every answer.
 const HEADERS: [(&str, &str); 7] = [
     (
         "content-security-policy",
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     ),
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -48,14 +51,19 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
         return r;
     }
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
+    let packs = assets::takes_gzip(request.headers()) && assets::is_own_request(request.headers());
     let mut answer = next.run(request).await;
+    if packs && is_page(&answer) {
+        answer = packed(answer).await;
+    }
     let status = answer.status().as_u16();
     // The route's pattern, never the path: a path may hold a reference or a token.
     let route = route.unwrap_or_else(|| "none".to_owned());
     web.service.metrics.requests.get_or_create(&Answered { route, status }).inc();
     let h = answer.headers_mut();
     for (name, value) in HEADERS {
-        h.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        // A page has a policy of its own, with its scripts' nonce.
+        h.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     h.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if web.secure {
@@ -65,6 +73,28 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
         );
     }
     answer
+}
+
+fn is_page(answer: &Response) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+    kind.is_some_and(|k| k.starts_with("text/html"))
+}
+
+/// The page compressed; as it was, should that fail.
+async fn packed(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let Ok(whole) = body.collect().await else {
+        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the page broke off")
+            .into_response();
+    };
+    let plain = whole.to_bytes();
+    let Some(gzip) = assets::packed(&plain) else {
+        return Response::from_parts(parts, Body::from(plain));
+    };
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, sec-fetch-site"));
+    Response::from_parts(parts, Body::from(gzip))
 }
 
 /// A path that is not text leads nowhere.

@@ -2,6 +2,7 @@
 //! and shape the answer.
 
 mod api;
+mod assets;
 pub mod demo;
 mod form;
 mod health;
@@ -62,6 +63,7 @@ pub fn router(web: Web) -> Router {
     let mut router = Router::new()
         .merge(api::routes())
         .merge(pages::routes())
+        .merge(assets::routes())
         .merge(health::routes())
         .merge(hooks::routes());
     if web.demo.is_some() {

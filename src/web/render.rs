@@ -1,10 +1,12 @@
 //! Page templates, compiled once at start.
 
+use super::assets;
+use crate::platform::crypt::random_token;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use chrono::{DateTime, NaiveDate, Utc};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
@@ -20,6 +22,19 @@ macro_rules! sources {
 const SOURCES: &[(&str, &str)] = sources![
     "base.html",
     "macros.html",
+    "govuk/parts.html",
+    "govuk/button.html",
+    "govuk/input.html",
+    "govuk/textarea.html",
+    "govuk/select.html",
+    "govuk/radios.html",
+    "govuk/checkboxes.html",
+    "govuk/date_input.html",
+    "govuk/error_summary.html",
+    "govuk/details.html",
+    "govuk/notices.html",
+    "govuk/lists.html",
+    "govuk/ways.html",
     "error.html",
     "sign_in.html",
     "notify.html",
@@ -57,26 +72,6 @@ const SOURCES: &[(&str, &str)] = sources![
     "directory/policy.html",
 ];
 
-/// The style sheet, under an address that changes with it.
-pub const CSS: &str = include_str!("static/cdr.css");
-
-/// The script of live pages.
-pub const JS: &str = include_str!("static/live.js");
-
-/// Address of the script.
-#[must_use]
-pub fn js_path() -> String {
-    let digest = crate::platform::crypt::sha256(&[JS.as_bytes()]);
-    format!("/static/live-{}.js", &crate::platform::crypt::hex(&digest)[..12])
-}
-
-/// Address of the style sheet.
-#[must_use]
-pub fn css_path() -> String {
-    let digest = crate::platform::crypt::sha256(&[CSS.as_bytes()]);
-    format!("/static/cdr-{}.css", &crate::platform::crypt::hex(&digest)[..12])
-}
-
 impl Templates {
     /// # Errors
     /// A template does not compile.
@@ -94,9 +89,19 @@ impl Templates {
             let asked = text.lines().find_map(|l| l.strip_prefix("Reply "));
             asked.unwrap_or("YES").to_owned()
         });
+        env.add_filter("by_field", by_field);
         env.add_filter("clock", |text: String| clock_text(&text));
-        env.add_global("css", css_path());
-        env.add_global("js", js_path());
+        env.add_global("css", Value::from_safe_string(assets::CSS.to_owned()));
+        env.add_global("icon", Value::from_safe_string(assets::ICON.to_owned()));
+        env.add_global("begin_js", Value::from_safe_string(assets::BEGIN.to_owned()));
+        env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
+        env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
+        // As in the components' own language: nothing prints nothing, and yes is "true".
+        env.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
+            (ValueKind::None, _) => Ok(()),
+            (ValueKind::Bool, yes) => Ok(out.write_str(if yes { "true" } else { "false" })?),
+            _ => minijinja::escape_formatter(out, state, value),
+        });
         for (name, source) in SOURCES {
             env.add_template(name, source)?;
         }
@@ -105,10 +110,21 @@ impl Templates {
 
     /// A page; a template that fails is our fault and says no more than that.
     pub fn page(&self, status: StatusCode, name: &str, context: impl Serialize) -> Response {
-        let rendered =
-            self.0.get_template(name).and_then(|t| t.render(Value::from(Serde(&context))));
+        // Scripts run only with this answer's own word.
+        let nonce = random_token().unwrap_or_default();
+        let rendered = self.0.get_template(name).and_then(|t| {
+            t.render(
+                minijinja::context! { nonce => nonce.as_str(), ..Value::from(Serde(&context)) },
+            )
+        });
         match rendered {
-            Ok(html) => (status, Html(html)).into_response(),
+            Ok(html) => {
+                let mut r = (status, Html(html)).into_response();
+                if let Ok(policy) = HeaderValue::from_str(&content_security_policy(&nonce)) {
+                    r.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+                }
+                r
+            }
             Err(e) => {
                 tracing::error!(template = name, error = %e, "a page could not be rendered");
                 let text = "Something went wrong here; it has been logged.";
@@ -128,6 +144,22 @@ impl Templates {
             .ok()
     }
 
+    /// One component with the options of its published examples, for the test that compares them.
+    ///
+    /// # Errors
+    /// There is no such component, or it cannot be rendered.
+    pub fn component(
+        &self,
+        file: &str,
+        name: &str,
+        params: &serde_json::Value,
+    ) -> Result<String, minijinja::Error> {
+        let source =
+            format!("{{% from \"govuk/{file}.html\" import {name} %}}{{{{ {name}(params) }}}}");
+        let context = minijinja::context! { params => Value::from(Serde(params)) };
+        self.0.render_named_str("component.html", &source, context)
+    }
+
     /// An error page that says what to do.
     pub fn error(&self, status: StatusCode, title: &str, advice: &str) -> Response {
         #[derive(Serialize)]
@@ -137,6 +169,13 @@ impl Templates {
         }
         self.page(status, "error.html", Context { title, advice })
     }
+}
+
+/// What a page may load and do; scripts only those that carry the nonce.
+fn content_security_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; style-src 'self'; script-src 'nonce-{nonce}'; connect-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
 }
 
 /// A redirect after a change.
@@ -167,6 +206,21 @@ fn clock_text(text: &str) -> String {
             local.format("%H:%M:%S").to_string()
         },
     )
+}
+
+/// With a capital at the beginning.
+pub fn sentence(text: &str) -> String {
+    let mut c = text.chars();
+    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
+}
+
+/// The message of each field, of a list of problems.
+fn by_field(problems: &Value) -> Value {
+    let all = problems.try_iter().into_iter().flatten();
+    let text = |p: &Value, name: &str| p.get_attr(name).ok().map(|v| v.to_string());
+    all.filter_map(|p| Some((text(&p, "field")?, sentence(&text(&p, "message")?))))
+        .collect::<std::collections::BTreeMap<_, _>>()
+        .into()
 }
 
 fn day_text(text: &str) -> String {

@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 /// A step or a first attempt may be this late before something is wrong.
 const LATE: i64 = 60;
+/// The finding that nothing is to leave.
+const HELD: &str = "held";
 /// Obligations looked at per page.
 const PAGE: i64 = 1000;
 
@@ -99,7 +101,7 @@ async fn whole(service: &Service, round: &mut Round) -> Result<(), ServiceError>
         );
     }
     if service.store.sending_is_held().await? {
-        say("held", "Sending is held: nothing leaves until `cdr resume`.".to_owned());
+        say(HELD, "Sending is held: nothing leaves until `cdr resume`.".to_owned());
     }
     if let Err(e) = service.store.can_write().await {
         say("cannot_write", format!("Nothing can be stored: {e}."));
@@ -223,6 +225,10 @@ pub async fn raise(service: &Service, findings: &[Finding]) -> Result<(), Servic
     let to_raise = service.store.keep_findings(seen, now).await?;
     for f in findings {
         tracing::error!(finding = f.what, area = f.area, "{}", f.words);
+    }
+    // A copy that is held writes to nobody, also not once it is let go.
+    if findings.iter().any(|f| f.what == HELD) {
+        return Ok(());
     }
     let today = service.directory();
     for f in findings.iter().filter(|f| to_raise.contains(&f.what)) {

@@ -256,9 +256,19 @@ impl Things {
         let to = answer.headers().get("location").map(|l| l.to_str().unwrap().to_owned());
         let endless =
             answer.headers().get("content-type").is_some_and(|t| t == "text/event-stream");
-        let text = if endless { String::new() } else { answer.text().await.unwrap() };
+        let text = if endless { String::new() } else { same(&answer.text().await.unwrap()) };
         (status, to.unwrap_or_default(), text)
     }
+}
+
+/// A page without what is new each time: its scripts' nonce.
+pub fn same(page: &str) -> String {
+    let mut parts = page.split("nonce=\"");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(part.split_once('"').map_or("", |(_, rest)| rest));
+    }
+    out
 }
 
 /// The word that a session's forms carry, for those too who have no page with one.

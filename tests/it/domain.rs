@@ -502,3 +502,54 @@ proptest! {
         prop_assert!(live.facts.amended(&live.facts, how).1.is_empty(), "what is held is not new");
     }
 }
+
+mod ladders {
+    use child_death_review::config::area::{self, Directory};
+    use child_death_review::domain::alert::{AlertKind, Channel, Recipient};
+    use chrono::{DateTime, TimeZone, Utc};
+
+    const AREA: &str = r#"
+id = "northshire"
+name = "Northshire"
+call_back = "01632 960100"
+[[agency]]
+id = "cdop_office"
+name = "The office"
+ring = "01632 960106"
+told_of = ["death_notified"]
+[[agency.contact]]
+id = "mail"
+channel = "email"
+address = "cdop@northshire.example"
+[[agency.contact]]
+id = "phone"
+channel = "mobile"
+address = "07700 900106"
+[[policy]]
+agencies = ["cdop_office"]
+events = ["death_notified"]
+urgency = "office"
+"#;
+
+    fn office(at: DateTime<Utc>) -> Recipient {
+        let area = area::parse("test", AREA).unwrap();
+        let d = Directory::from_areas(vec![("test".into(), area)]).unwrap();
+        d.recipients("northshire", AlertKind::DeathNotified, at).remove(0)
+    }
+
+    #[test]
+    fn what_can_wait_for_the_office_wakes_nobody_at_night() {
+        let night = Utc.with_ymd_and_hms(2026, 11, 25, 3, 0, 0).unwrap();
+        let r = office(night);
+        assert_eq!(r.contacts.iter().map(|c| c.channel).collect::<Vec<_>>(), [Channel::Email]);
+        let l = r.ladder.unwrap();
+        // Nine o'clock is six hours off: the text goes then, the call three minutes after.
+        assert_eq!(l.rungs[0].after_seconds, 6 * 3600);
+        assert_eq!(l.rungs[0].points[0].channel, Channel::Sms);
+        assert_eq!(l.rungs[1].after_seconds, 6 * 3600 + 180);
+        assert!(l.human.after_seconds > 6 * 3600);
+        let day = office(Utc.with_ymd_and_hms(2026, 11, 25, 11, 0, 0).unwrap());
+        assert_eq!(day.contacts.len(), 2, "by day all at once");
+        assert_eq!(day.ladder.unwrap().rungs[0].after_seconds, 180);
+    }
+}

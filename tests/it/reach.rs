@@ -27,13 +27,13 @@ fn interpreter() -> String {
     std::env::var("CDR_TEST_PYTHON").unwrap_or_else(|_| "tests/.venv/bin/python".to_owned())
 }
 
-struct Smtp {
+pub(crate) struct Smtp {
     child: Child,
     out: PathBuf,
 }
 
 impl Smtp {
-    fn start(port: u16, dir: &std::path::Path, mood: &[&str]) -> Self {
+    pub(crate) fn start(port: u16, dir: &std::path::Path, mood: &[&str]) -> Self {
         let out = dir.join("mail.jsonl");
         let (cert, key) = (dir.join("cert.pem"), dir.join("key.pem"));
         if !cert.exists() {
@@ -77,7 +77,7 @@ impl Smtp {
         Self { child, out }
     }
 
-    fn mails(&self) -> Vec<Value> {
+    pub(crate) fn mails(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(&self.out).unwrap_or_default();
         text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
@@ -90,12 +90,12 @@ impl Drop for Smtp {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// One agency by mail, one by webhook.
-async fn app_with_mail(db: Db, port: u16, tls: MailTls) -> App {
+pub(crate) async fn app_with_mail(db: Db, port: u16, tls: MailTls) -> App {
     let sink = Sink::start().await;
     let area = format!(
         "id = \"northshire\"\nname = \"Northshire\"\ncall_back = \"01632 960100\"\n[[agency]]\nid = \"social_care\"\nname = \"Social care\"\nring = \"01632 960102\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"mail\"\nchannel = \"email\"\naddress = \"duty@socialcare.example\"\n[[agency]]\nid = \"police\"\nname = \"Police\"\nring = \"01632 960101\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"hook\"\nchannel = \"webhook\"\naddress = \"http://127.0.0.1:{}/police\"\nsecret = \"{SECRET}\"\n",

@@ -61,7 +61,8 @@ async fn every_answer_carries_the_security_headers() {
             );
             assert_eq!(said("cross-origin-opener-policy"), "same-origin", "{path}");
             let cached = said("cache-control");
-            let static_one = path.starts_with("/static/") && r.status() == 200;
+            let static_one =
+                (path.starts_with("/static/") || path == "/favicon.ico") && r.status() == 200;
             assert!(
                 static_one || cached.contains("no-store") || cached.contains("no-cache"),
                 "{path}: {cached}"

@@ -157,6 +157,11 @@ impl Sink {
     pub fn all(&self) -> Vec<Got> {
         self.got.lock().unwrap().clone()
     }
+
+    /// What came from the `n`th on.
+    pub fn from(&self, n: usize) -> Vec<Got> {
+        self.got.lock().unwrap()[n..].to_vec()
+    }
 }
 
 async fn receive(

@@ -1,6 +1,6 @@
 //! From a state and a wish to events, or a refusal that says what to do.
 
-use super::{CaseState, jar_plan, met};
+use super::{Alert, CaseState, jar_plan, met};
 use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
@@ -169,7 +169,7 @@ pub fn stand_down(
     let recalled: Vec<AlertId> = state
         .alerts
         .iter()
-        .filter(|(_, a)| a.kind.is_response() && !a.recalled && a.acknowledged.is_none())
+        .filter(|(_, a)| a.kind.is_response() && !a.recalled && is_open(a))
         .map(|(id, _)| *id)
         .collect();
     let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
@@ -199,9 +199,7 @@ pub fn withdraw(
     let recalled: Vec<AlertId> = state
         .alerts
         .iter()
-        .filter(|(_, a)| {
-            a.kind.asks_for_acknowledgement() && !a.recalled && a.acknowledged.is_none()
-        })
+        .filter(|(_, a)| a.kind.asks_for_acknowledgement() && !a.recalled && is_open(a))
         .map(|(id, _)| *id)
         .collect();
     let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
@@ -209,6 +207,11 @@ pub fn withdraw(
     let mut events = vec![Event::NotificationWithdrawn { reason, decided_by, recalled, opened }];
     push_alerts(&mut events, alerts);
     Ok(events)
+}
+
+/// Nobody has it, or it came back.
+fn is_open(a: &Alert) -> bool {
+    a.acknowledged.is_none() || a.progress.is_unanswered()
 }
 
 /// A named person calls a response that the rules do not ask for.

@@ -105,9 +105,18 @@ pub struct Alert {
     pub tried: Vec<ContactPoint>,
     /// When the named human was last told to ring.
     pub human_told: Option<DateTime<Utc>>,
+    /// The named human is to ring and has not heard that it is over.
+    pub human_waits: bool,
+    /// When it was over for them.
+    pub human_released: Option<DateTime<Utc>>,
+    /// The certain alert that took this provisional one's place before anybody had answered it.
+    pub superseded_by: Option<AlertId>,
     pub acknowledged: Option<Acknowledged>,
     /// The last one who could not attend, and whom they named.
     pub handed_on: Option<(Person, String)>,
+    /// Everybody who could not since the last acknowledgement, and whom they named.
+    pub cannots: Vec<(Person, String)>,
+    pub handed_at: Option<DateTime<Utc>>,
     pub recalled: bool,
     /// Had been opened when it was recalled.
     pub opened_before_recall: bool,
@@ -216,6 +225,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.standing = standing;
         }
         Event::AlertsPlanned { alerts } => {
+            for a in alerts.iter().filter(|a| a.kind == AlertKind::JarUpgraded) {
+                supersede(s, a, at);
+            }
             s.alerts.extend(alerts.into_iter().map(|a| {
                 let progress = begun(&a, at);
                 let ladder = ladder_of(&a);
@@ -233,8 +245,13 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                     progress,
                     steps: 0,
                     human_told: None,
+                    human_waits: false,
+                    human_released: None,
+                    superseded_by: None,
                     acknowledged: None,
                     handed_on: None,
+                    cannots: Vec::new(),
+                    handed_at: None,
                     recalled: false,
                     opened_before_recall: false,
                 };
@@ -245,12 +262,12 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
-            recall(s, &recalled, &opened);
+            recall(s, &recalled, &opened, at);
         }
         Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => {
             s.standing = Decision::NotTriggered;
             s.withdrawn = Some(Withdrawn { at, reason, decided_by });
-            recall(s, &recalled, &opened);
+            recall(s, &recalled, &opened, at);
         }
         Event::JarCalled { .. } => {
             s.standing = Decision::Triggered;
@@ -262,20 +279,25 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             let planned = s.alerts.get(&alert).is_some_and(|a| planned(&a.agency));
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.acknowledged.get_or_insert(Acknowledged { at, person, means });
+                a.cannots.clear();
                 if let Some(l) = &a.ladder {
                     a.progress = a.progress.acknowledged(l, at);
                 }
                 if planned {
                     a.progress = a.progress.acted();
                 }
+                release(a, at);
             }
         }
         Event::AlertStepped { alert, step, points, progress, .. } => {
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.progress = progress;
                 a.steps += 1;
-                if matches!(step, Step::Ring { .. }) {
+                if let Step::Ring { points, .. } = &step
+                    && !points.is_empty()
+                {
                     a.human_told = Some(at);
+                    a.human_waits = true;
                 }
                 tried(a, points);
             }
@@ -284,6 +306,8 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             if let Some(a) = s.alerts.get_mut(&alert) {
                 a.progress = progress;
                 a.acknowledged = None;
+                a.cannots.push((person.clone(), to.clone()));
+                a.handed_at = Some(at);
                 a.handed_on = Some((person, to));
                 if !points.is_empty() {
                     a.steps += 1;
@@ -344,15 +368,41 @@ fn ladder_of(a: &PlannedAlert) -> Option<Ladder> {
 /// Where a planned alert's obligation begins.
 #[must_use]
 pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
-    ladder_of(a).as_ref().map_or_else(Progress::untracked, |l| Progress::begin(l, at))
+    let begun = ladder_of(a).as_ref().map_or_else(Progress::untracked, |l| Progress::begin(l, at));
+    // Nobody can be told: there is no answer to wait for, the named human is told at once.
+    let next_at = if a.contacts.is_empty() { begun.next_at.map(|_| at) } else { begun.next_at };
+    Progress { next_at, ..begun }
 }
 
-fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId]) {
+/// One ladder per agency: what was asked "until ruled out" and is now certain is asked once.
+fn supersede(s: &mut CaseState, by: &PlannedAlert, at: DateTime<Utc>) {
+    let open = |a: &&mut Alert| {
+        a.agency == by.agency
+            && a.kind == AlertKind::JarProvisional
+            && a.progress.is_unanswered()
+            && !a.recalled
+    };
+    for a in s.alerts.values_mut().filter(open) {
+        a.progress = a.progress.settled();
+        a.superseded_by = Some(by.id);
+        release(a, at);
+    }
+}
+
+/// The named human need not ring any more.
+fn release(a: &mut Alert, at: DateTime<Utc>) {
+    if std::mem::take(&mut a.human_waits) {
+        a.human_released = Some(at);
+    }
+}
+
+fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId], at: DateTime<Utc>) {
     for id in recalled {
         if let Some(a) = s.alerts.get_mut(id) {
             a.recalled = true;
             a.opened_before_recall = opened.contains(id);
             a.progress = a.progress.settled();
+            release(a, at);
         }
     }
     // An acknowledged alert is not taken back, but nothing more is awaited of anybody.

@@ -5,8 +5,11 @@ use crate::domain::alert::ContactPoint;
 use crate::domain::escalation::{Act, Ladder};
 use crate::domain::event::{Event, Means, Person, Step};
 use crate::domain::id::AlertId;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 use std::collections::BTreeSet;
+
+/// Seconds at least between two steps that answers cause.
+const BETWEEN_ANSWERS: i64 = 60;
 
 /// What somebody at an agency answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,9 +63,23 @@ pub fn acknowledge(
     if held.acknowledged.is_some() && !held.progress.is_unanswered() {
         return Ok(Vec::new());
     }
-    let Answer { person, means, note } = answer;
-    let agency = held.agency.clone();
-    Ok(vec![Event::AlertAcknowledged { alert, agency, person, note, means }])
+    let acknowledged = |alert: AlertId| Event::AlertAcknowledged {
+        alert,
+        agency: held.agency.clone(),
+        person: answer.person.clone(),
+        note: answer.note.clone(),
+        means: answer.means,
+    };
+    let mut events = vec![acknowledged(alert)];
+    // Whoever answers the message that said "until ruled out" has the case: the one that says
+    // "certain" need not ask the same agency again.
+    let certain = held.superseded_by.and_then(|id| Some((id, state.alerts.get(&id)?)));
+    if let Some((id, a)) = certain
+        && a.progress.is_unanswered()
+    {
+        events.push(acknowledged(id));
+    }
+    Ok(events)
 }
 
 /// They have it but cannot attend: the obligation stays open, and whoever they name is written to
@@ -83,12 +100,19 @@ pub fn hand_on(
         return Ok(Vec::new());
     };
     let Answer { person, means, note } = answer;
-    // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs.
-    let before = held.handed_on.as_ref();
-    if before.is_some_and(|(p, t)| *p == person && *t == to) {
+    // The same "cannot" twice (two clicks, a text sent again) must not climb two rungs; after an
+    // acknowledgement it is a new answer.
+    let before = held.handed_on.as_ref().filter(|_| held.acknowledged.is_none());
+    let same = |(p, t): &(Person, String)| *p == person && *t == to;
+    if before.is_some_and(same) || held.cannots.iter().any(same) {
         return Ok(Vec::new());
     }
-    let progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    let mut progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    // Answers alone must not make a ladder run: two telephones that say "cannot" by themselves
+    // would climb it in seconds.
+    if let (Some(last), Some(next)) = (held.handed_at, progress.next_at) {
+        progress.next_at = Some(next.max(last + Duration::seconds(BETWEEN_ANSWERS)));
+    }
     let agency = held.agency.clone();
     Ok(vec![Event::AlertHandedOn { alert, agency, person, means, to, note, points, progress }])
 }

@@ -1,7 +1,7 @@
 //! Is somebody there? Hours in which nobody is on, people who are on and cannot be reached, and
 //! the daily question: is tonight covered?
 
-use super::plan::lane;
+use super::plan::{Known, lane};
 use super::{Agency, Area, Contact, When};
 use crate::domain::alert::AlertKind;
 use crate::domain::calendar::Calendar;
@@ -32,6 +32,8 @@ pub struct Gap {
     pub why: String,
     /// Nobody is reached while it lasts; otherwise it is a weakness to mend.
     pub urgent: bool,
+    /// One contact point that fails, while others may work.
+    pub point: bool,
 }
 
 /// One agency's answer to "is tonight covered?".
@@ -47,6 +49,7 @@ pub struct TonightLine {
 struct Look<'a> {
     area: &'a Area,
     calendar: &'a Calendar,
+    known: &'a Known,
     standing: &'a BTreeMap<String, Standing>,
 }
 
@@ -55,11 +58,12 @@ struct Look<'a> {
 pub fn gaps(
     area: &Area,
     calendar: &Calendar,
+    known: &Known,
     standing: &BTreeMap<String, Standing>,
     from: DateTime<Utc>,
     days: u32,
 ) -> Vec<Gap> {
-    let look = Look { area, calendar, standing };
+    let look = Look { area, calendar, known, standing };
     let to = from + Duration::days(i64::from(days));
     let mut out: Vec<Gap> = area
         .agencies
@@ -83,20 +87,24 @@ fn must_respond(area: &Area, agency: &Agency) -> bool {
 impl Look<'_> {
     fn gap(&self, a: &Agency, from: DateTime<Utc>, to: Option<DateTime<Utc>>, why: String) -> Gap {
         let (agency, agency_name) = (a.id.clone(), a.name.clone());
-        Gap { agency, agency_name, from, to, why, urgent: true }
+        Gap { agency, agency_name, from, to, why, urgent: true, point: false }
     }
 
     fn usable(&self, agency: &Agency, c: &Contact) -> bool {
         let base = self.area.point_name(&agency.id, &c.id);
-        c.kind
-            .channels(&c.address)
-            .iter()
-            .any(|ch| self.standing.get(&lane(&base, *ch)).is_none_or(|s| s.unusable.is_none()))
+        c.kind.channels(&c.address).iter().any(|ch| {
+            !self.known.silent.contains(ch)
+                && self.standing.get(&lane(&base, *ch)).is_none_or(|s| s.unusable.is_none())
+        })
     }
 
     fn of(&self, a: &Agency, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Gap> {
         if a.points().next().is_none() {
             let why = "no contact point and no rota: somebody must ring every time".to_owned();
+            return vec![self.gap(a, from, None, why)];
+        }
+        if !a.points().any(|(c, _)| self.usable(a, c)) {
+            let why = "no contact point works: somebody must ring".to_owned();
             return vec![self.gap(a, from, None, why)];
         }
         let mut out = self.unreachable(a, from);
@@ -113,8 +121,9 @@ impl Look<'_> {
                         }
                         Some(_) => continue,
                     };
-                    if !desk_covers(s.from) {
-                        out.push(self.gap(a, s.from, Some(s.to), why));
+                    // A desk may stand in for part of it: looked at hour by hour.
+                    for (began, ended) in uncovered(s.from, s.to, &desk_covers) {
+                        out.push(self.gap(a, began, Some(ended), why.clone()));
                     }
                 }
             }
@@ -141,14 +150,15 @@ impl Look<'_> {
                 .collect();
             let dead = states.iter().flatten().find_map(|s| s.unusable.as_ref());
             if let Some(why) = dead {
-                out.push(self.gap(a, from, None, format!("{whose} ({}): {why}", c.kind.label())));
+                let why = format!("{whose} ({}): {why}", c.kind.label());
+                out.push(Gap { point: true, ..self.gap(a, from, None, why) });
             } else if !states
                 .iter()
                 .flatten()
                 .any(|s| s.worked_at.is_some() || s.verified_at.is_some())
             {
                 let why = format!("{whose} ({}): never seen to work", c.kind.label());
-                out.push(Gap { urgent: false, ..self.gap(a, from, None, why) });
+                out.push(Gap { urgent: false, point: true, ..self.gap(a, from, None, why) });
             }
         }
         out
@@ -165,25 +175,33 @@ impl Look<'_> {
         if a.contacts.iter().any(|c| c.when == When::Always && self.usable(a, c)) {
             return Vec::new();
         }
-        let mut out: Vec<Gap> = Vec::new();
-        let mut open: Option<DateTime<Utc>> = None;
-        let mut at = from;
-        while at < to {
-            match (covered(at), open) {
-                (false, None) => open = Some(at),
-                (true, Some(began)) => {
-                    out.push(self.gap(a, began, Some(at), "no desk is open".to_owned()));
-                    open = None;
-                }
-                _ => {}
-            }
-            at += Duration::minutes(30);
-        }
-        if let Some(began) = open {
-            out.push(self.gap(a, began, Some(to), "no desk is open".to_owned()));
-        }
-        out
+        let gap = |(began, ended)| self.gap(a, began, Some(ended), "no desk is open".to_owned());
+        uncovered(from, to, covered).into_iter().map(gap).collect()
     }
+}
+
+/// Stretches of time that nothing covers, found by looking each half hour.
+fn uncovered(
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+    covered: &dyn Fn(DateTime<Utc>) -> bool,
+) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+    let mut out = Vec::new();
+    let mut open: Option<DateTime<Utc>> = None;
+    let mut at = from;
+    while at < to {
+        match (covered(at), open) {
+            (false, None) => open = Some(at),
+            (true, Some(began)) => {
+                out.push((began, at));
+                open = None;
+            }
+            _ => {}
+        }
+        at += Duration::minutes(30);
+    }
+    out.extend(open.map(|began| (began, to)));
+    out
 }
 
 /// Who is there from now until the office opens again, agency by agency.
@@ -191,15 +209,20 @@ impl Look<'_> {
 pub fn tonight(
     area: &Area,
     calendar: &Calendar,
+    known: &Known,
     standing: &BTreeMap<String, Standing>,
     now: DateTime<Utc>,
 ) -> Vec<TonightLine> {
     let morning = next_morning(area.office_hours.from, now);
     let days = u32::try_from((morning - now).num_hours().div_euclid(24) + 2).unwrap_or(2);
-    let found = gaps(area, calendar, standing, now, days);
+    let found = gaps(area, calendar, known, standing, now, days);
     let line = |a: &Agency| {
         let mine = found.iter().find(|g| {
-            g.agency == a.id && g.urgent && g.from < morning && g.to.is_none_or(|t| t > now)
+            g.agency == a.id
+                && g.urgent
+                && !g.point
+                && g.from < morning
+                && g.to.is_none_or(|t| t > now)
         });
         let on: Vec<String> = a
             .rota

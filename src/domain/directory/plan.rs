@@ -2,7 +2,10 @@
 //! frozen when the alert begins. Each rung is resolved for the hour at which it will be climbed.
 
 use super::policy::{ACT_WITHIN_MINUTES, LAST_AFTER};
-use super::{Agency, Area, Contact, LastStep, Person, Rule, Step, Whom, default_steps};
+use super::{
+    Agency, Area, Contact, LastStep, OfficeHours, Person, Rule, Step, Urgency, When, Whom,
+    default_steps,
+};
 use crate::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::escalation::{Human, Ladder, Rung};
@@ -60,10 +63,14 @@ impl Ask<'_> {
             Some(r) if !r.steps.is_empty() => r.steps.clone(),
             _ => default_steps(),
         };
-        let (contacts, rungs) = self.rungs(agency, &steps);
+        let (mut contacts, mut rungs) = self.rungs(agency, &steps);
+        let mut human = self.human(agency, rule, self.now);
+        if rule.is_some_and(|r| r.urgency == Urgency::Office) {
+            self.until_the_office_opens(&mut contacts, &mut rungs, &mut human);
+        }
         let ladder = acknowledge.then(|| Ladder {
             rungs,
-            human: self.human(agency, rule, self.now),
+            human,
             act_within_seconds: kind.is_response().then(|| {
                 let minutes = rule.and_then(|r| r.act_within_minutes).unwrap_or(ACT_WITHIN_MINUTES);
                 i64::from(minutes) * 60
@@ -76,6 +83,34 @@ impl Ask<'_> {
             contacts,
             ladder,
         })
+    }
+
+    /// What is not urgent wakes nobody: out of hours it goes by mail and to systems only, and the
+    /// ladder begins to climb when the office opens. If there is nothing quiet, it goes at once all
+    /// the same: being told too early beats not being told.
+    fn until_the_office_opens(
+        &self,
+        contacts: &mut Vec<ContactPoint>,
+        rungs: &mut Vec<Rung>,
+        human: &mut Human,
+    ) {
+        let office = &self.area.office_hours;
+        let wait = seconds_until_open(office, self.calendar, self.now);
+        if wait == 0 {
+            return;
+        }
+        let quiet = |p: &ContactPoint| matches!(p.channel, Channel::Email | Channel::Webhook);
+        for r in rungs.iter_mut() {
+            r.after_seconds += wait;
+        }
+        human.after_seconds += wait;
+        if contacts.iter().any(quiet) {
+            let (now, later): (Vec<_>, Vec<_>) = contacts.drain(..).partition(quiet);
+            *contacts = now;
+            if !later.is_empty() {
+                rungs.insert(0, Rung { after_seconds: wait, points: later });
+            }
+        }
     }
 
     /// The first rung's points and the rungs after it. A rung that would reach nobody is left out:
@@ -243,6 +278,13 @@ impl Ask<'_> {
             points: found,
         }
     }
+}
+
+/// Seconds until the office opens; 0 while it is open, or if it does not open within ten days.
+fn seconds_until_open(office: &OfficeHours, calendar: &Calendar, now: DateTime<Utc>) -> i64 {
+    let minutes = (0..10 * 24 * 12).map(|n| n * 5);
+    let open = |m: &i64| When::OfficeHours.holds(now + Duration::minutes(*m), office, calendar);
+    minutes.into_iter().find(open).map_or(0, |m| m * 60)
 }
 
 /// The dispatcher's lane of a point on one channel: texts and calls to one number do not wait for

@@ -105,7 +105,7 @@ pub(super) async fn glass_form(State(web): State<Web>, headers: HeaderMap) -> Re
     if !may(&session.caller, Action::BreakGlass, Object::default()) {
         return failed(&web, ServiceError::Forbidden);
     }
-    let c = json!({ "frame": frame, "problem": null, "typed": {} });
+    let c = json!({ "frame": frame, "typed": {} });
     web.templates.page(StatusCode::OK, "break_glass.html", c)
 }
 
@@ -138,6 +138,6 @@ pub(super) async fn break_glass(
         }
         (Err(e), _) => return failed(&web, e),
     };
-    let c = json!({ "frame": frame, "problem": problem, "typed": form.typed() });
+    let c = json!({ "frame": frame, "problems": [{ "field": problem.0, "message": problem.1 }], "typed": form.typed() });
     web.templates.page(StatusCode::UNPROCESSABLE_ENTITY, "break_glass.html", c)
 }

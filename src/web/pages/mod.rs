@@ -16,19 +16,17 @@ mod subject;
 
 use super::Web;
 use super::problem::Problem;
-use super::render::{self, see_other};
+use super::render::see_other;
 use crate::auth::session::{self, Session};
 use crate::service::ServiceError;
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
-        .route(&render::css_path(), get(css))
-        .route(&render::js_path(), get(js))
         .route("/notify", get(notify::show).post(notify::send))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
         .route("/sign-in", get(sign::show).post(sign::sign_in))
@@ -67,22 +65,6 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
-}
-
-async fn css() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    (headers, render::CSS).into_response()
-}
-
-async fn js() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/javascript; charset=utf-8"),
-        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
-    ];
-    (headers, render::JS).into_response()
 }
 
 /// What every signed-in page shows around its content.

@@ -8,6 +8,7 @@ use crate::service::{Idempotency, ServiceError};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::problem::Problem;
+use crate::web::render::sentence;
 use crate::web::request;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -161,9 +162,4 @@ fn gestation_as_number(value: &mut Value) {
     {
         *v = n.into();
     }
-}
-
-fn sentence(text: &str) -> String {
-    let mut c = text.chars();
-    c.next().map_or_else(String::new, |first| first.to_uppercase().chain(c).collect())
 }

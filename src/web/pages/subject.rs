@@ -20,7 +20,7 @@ pub(super) async fn form(State(web): State<Web>, headers: HeaderMap) -> Response
     if !may(&session.caller, Action::SubjectAccess, Object::default()) {
         return failed(&web, ServiceError::Forbidden);
     }
-    let c = json!({ "frame": frame, "typed": {}, "problem": null });
+    let c = json!({ "frame": frame, "typed": {} });
     web.templates.page(StatusCode::OK, "subject_access.html", c)
 }
 
@@ -55,6 +55,6 @@ pub(super) async fn make(State(web): State<Web>, headers: HeaderMap, body: Body)
         }
         Err(e) => return failed(&web, e),
     };
-    let c = json!({ "frame": frame, "typed": form.typed(), "problem": problem });
+    let c = json!({ "frame": frame, "typed": form.typed(), "problems": [{ "field": problem.0, "message": problem.1 }] });
     web.templates.page(StatusCode::UNPROCESSABLE_ENTITY, "subject_access.html", c)
 }

@@ -1,5 +1,17 @@
-// Keeps a board up to date over server-sent events. Without this file the page refreshes by itself.
+// Keeps a board up to date over server-sent events, and the demo's outbox by looking again. Without
+// this file the pages refresh by themselves.
 "use strict";
+(() => {
+  const list = document.querySelector("[data-again]");
+  if (!list) return;
+  setInterval(async () => {
+    // Nobody's button vanishes under the finger.
+    if (list.contains(document.activeElement) || document.hidden) return;
+    const page = await fetch(window.location.href).then((r) => r.text()).catch(() => null);
+    const fresh = page && new DOMParser().parseFromString(page, "text/html").querySelector("[data-again]");
+    if (fresh && fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
+  }, 5000);
+})();
 (() => {
   const board = document.getElementById("board");
   const told = document.getElementById("told");

@@ -11,9 +11,9 @@ use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use child_death_review::config;
-use chrono::Utc;
+use child_death_review::platform::clock::{SharedClock, SystemClock};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
@@ -38,6 +38,8 @@ struct Inner {
     orders: Vec<Value>,
     hits: usize,
     faults: VecDeque<Fault>,
+    /// Faults that last, by the type of message (`sms`, `voice`) or the number.
+    moods: BTreeMap<String, Fault>,
     refused: Vec<String>,
 }
 
@@ -45,6 +47,10 @@ struct Inner {
 pub struct GatewayDouble {
     pub port: u16,
     inner: Arc<Mutex<Inner>>,
+    /// Signatures hold for minutes, so both ends must agree on the time.
+    clock: SharedClock,
+    /// One for all call-backs: making one reads every root certificate of the machine.
+    http: reqwest::Client,
 }
 
 fn key(secret: &str) -> Vec<u8> {
@@ -58,14 +64,20 @@ fn sign(secret: &str, id: &str, timestamp: &str, body: &[u8]) -> String {
 
 impl GatewayDouble {
     pub async fn start() -> Self {
+        Self::by(Arc::new(SystemClock)).await
+    }
+
+    /// One that lives by this clock.
+    pub async fn by(clock: SharedClock) -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
-        let shared = inner.clone();
+        let http = client(Duration::from_secs(10));
+        let (shared, time, one) = (inner.clone(), clock.clone(), http.clone());
         let port = serve(move |port| {
-            let double = Self { port, inner: shared };
+            let double = Self { port, inner: shared, clock: time, http: one };
             Router::new().route("/messages", post(receive)).with_state(double)
         })
         .await;
-        Self { port, inner }
+        Self { port, inner, clock, http }
     }
 
     /// Settings that reach this double.
@@ -78,6 +90,20 @@ impl GatewayDouble {
 
     pub fn fault_next(&self, fault: Fault) {
         self.inner.lock().unwrap().faults.push_back(fault);
+    }
+
+    /// How it behaves from now on to a type of message (`sms`, `voice`) or a number.
+    pub fn set(&self, what: &str, mood: Option<Fault>) {
+        let mut s = self.inner.lock().unwrap();
+        match mood {
+            Some(m) => s.moods.insert(what.to_owned(), m),
+            None => s.moods.remove(what),
+        };
+    }
+
+    /// Messages carried out from the `n`th on.
+    pub fn orders_from(&self, n: usize) -> Vec<Value> {
+        self.inner.lock().unwrap().orders[n..].to_vec()
     }
 
     /// Messages carried out: repeats of one id count once.
@@ -98,7 +124,7 @@ impl GatewayDouble {
     /// Posts an event, signed now; the status it was answered with.
     pub async fn post(&self, url: &str, event: &Value) -> u16 {
         let id = format!("evt_{}", Uuid::new_v4());
-        let now = Utc::now().timestamp();
+        let now = self.clock.now().timestamp();
         self.post_as(url, SECRET, &id, now, event.to_string().as_bytes()).await
     }
 
@@ -112,7 +138,8 @@ impl GatewayDouble {
         body: &[u8],
     ) -> u16 {
         let timestamp = timestamp.to_string();
-        let sent = client(Duration::from_secs(10))
+        let sent = self
+            .http
             .post(url)
             .header("content-type", "application/json")
             .header("webhook-id", id)
@@ -152,7 +179,7 @@ impl GatewayDouble {
             return Err((401, "signature".into()));
         }
         let seconds: i64 = timestamp.parse().unwrap_or(0);
-        if (Utc::now().timestamp() - seconds).abs() > 300 {
+        if (self.clock.now().timestamp() - seconds).abs() > 300 {
             return Err((401, "timestamp".into()));
         }
         let order: Value =
@@ -205,7 +232,9 @@ async fn receive(State(d): State<GatewayDouble>, headers: HeaderMap, body: Bytes
     let fault = {
         let mut s = d.inner.lock().unwrap();
         s.hits += 1;
-        let fault = s.faults.pop_front();
+        let mood = |w: &str| order[w].as_str().and_then(|w| s.moods.get(w)).copied();
+        let lasting = mood("to").or_else(|| mood("type"));
+        let fault = s.faults.pop_front().or(lasting);
         let carried_out = matches!(fault, None | Some(Fault::AcceptThenHang | Fault::Silent));
         if carried_out && !s.orders.iter().any(|o| o["id"] == order["id"]) {
             s.orders.push(order.clone());

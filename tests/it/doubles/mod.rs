@@ -2,6 +2,7 @@
 //! from its documentation and sharing no code with our clients.
 
 pub mod gateway;
+pub mod mail;
 pub mod notify;
 pub mod notify_rules;
 pub mod twilio;

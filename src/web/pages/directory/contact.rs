@@ -104,10 +104,13 @@ async fn finish(
 }
 
 /// Whose the new point is: a person's, or (without one) the agency's.
-fn owner<'a>(agency: &'a Agency, query: Option<&str>) -> Option<Option<&'a Person>> {
+///
+/// # Errors
+/// There is no such person (any more).
+fn owner<'a>(agency: &'a Agency, query: Option<&str>) -> Result<Option<&'a Person>, ServiceError> {
     match request::query(query).remove("person").filter(|p| !p.is_empty()) {
-        Some(id) => agency.person(&id).map(Some),
-        None => Some(None),
+        Some(id) => agency.person(&id).map(Some).ok_or(ServiceError::NotFound),
+        None => Ok(None),
     }
 }
 
@@ -130,8 +133,9 @@ pub(super) async fn new(
         Ok(a) => a,
         Err(r) => return r,
     };
-    let Some(person) = owner(agency, query.as_deref()) else {
-        return failed(&web, ServiceError::NotFound);
+    let person = match owner(agency, query.as_deref()) {
+        Ok(p) => p,
+        Err(e) => return failed(&web, e),
     };
     let typed = filled([("kind", if person.is_some() { "mobile" } else { "email" })]);
     let page = page(&desk, title(agency, person), person.is_none(), Vec::new());
@@ -153,8 +157,9 @@ pub(super) async fn add(
         Ok(a) => a.clone(),
         Err(r) => return r,
     };
-    let Some(person) = owner(&agency, query.as_deref()) else {
-        return failed(&web, ServiceError::NotFound);
+    let person = match owner(&agency, query.as_deref()) {
+        Ok(p) => p,
+        Err(e) => return failed(&web, e),
     };
     let mut said = Vec::new();
     let mut c = Contact {
@@ -345,7 +350,10 @@ pub(super) async fn send_code(
         Ok(d) => d,
         Err(r) => return r,
     };
+    // Nobody reads a code out for a system: that it takes the message is the proof.
+    let system = look(&desk, &id, &contact).is_some_and(|(_, c, _)| c.kind == PointKind::Webhook);
     match web.service.send_code(&desk.session.caller, &area, &id, &contact).await {
+        Ok(()) if system => see_other(&format!("/directory/{area}")),
         Ok(()) => {
             see_other(&format!("/directory/{area}/agency/{id}/contact/{contact}/code?sent=1"))
         }

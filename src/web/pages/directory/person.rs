@@ -206,18 +206,17 @@ pub(super) async fn remove(
     let found = desk.area.agency(&id).and_then(|a| Some((a.clone(), a.person(&person)?.clone())));
     let Some((agency, p)) = found else { return failed(&web, ServiceError::NotFound) };
     let now = civil_time::local(web.service.clock.now());
-    let made = match on_rota(&agency, &p, now) {
-        Some(said) => Err(vec![said]),
-        None => {
-            let mut new = desk.area.clone();
-            if let Some(a) = new.agencies.iter_mut().find(|a| a.id == id) {
-                a.people.retain(|q| q.id != p.id);
-                if let Some(r) = &mut a.rota {
-                    r.covers.retain(|c| c.person != p.id);
-                }
+    let made = if let Some(said) = on_rota(&agency, &p, now) {
+        Err(vec![said])
+    } else {
+        let mut new = desk.area.clone();
+        if let Some(a) = new.agencies.iter_mut().find(|a| a.id == id) {
+            a.people.retain(|q| q.id != p.id);
+            if let Some(r) = &mut a.rota {
+                r.covers.retain(|c| c.person != p.id);
             }
-            Ok(new)
         }
+        Ok(new)
     };
     let saving = Saving {
         what: format!("removed a person at {}", agency.name),

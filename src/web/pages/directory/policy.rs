@@ -190,27 +190,25 @@ pub(super) fn whom_label(w: Whom, team: &str) -> String {
 
 /// The end of a ladder as a sentence.
 fn last(l: Option<&LastStep>, area: &Area) -> String {
-    match l {
-        Some(l) => format!(
-            "After {}: {} ({}) is told to ring them, again every {} until somebody has acknowledged.",
+    if let Some(l) = l {
+        return format!(
+            "After {}: {} ({}) is told to ring them, again every {} until somebody has \
+             acknowledged.",
             length(i64::from(l.after_seconds)),
             l.name,
             l.number,
             length(i64::from(l.repeat_seconds)),
-        ),
-        None => {
-            let office =
-                area.agencies.iter().find(|a| a.told_of.contains(&AlertKind::DeathNotified));
-            let who = office.map_or_else(
-                || format!("whoever answers {}", area.call_back),
-                |o| format!("{} ({})", o.name, o.ring),
-            );
-            format!(
-                "After 15 minutes: {who} is told to ring them, again every 15 minutes until \
-                 somebody has acknowledged. Nobody is named by name: set the last step."
-            )
-        }
+        );
     }
+    let office = area.agencies.iter().find(|a| a.told_of.contains(&AlertKind::DeathNotified));
+    let who = office.map_or_else(
+        || format!("whoever answers {}", area.call_back),
+        |o| format!("{} ({})", o.name, o.ring),
+    );
+    format!(
+        "After 15 minutes: {who} is told to ring them, again every 15 minutes until somebody has \
+         acknowledged. No person is named: set the last step."
+    )
 }
 
 /// The fields of a last step.

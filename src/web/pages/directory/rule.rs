@@ -59,6 +59,13 @@ fn page(desk: &Desk, n: Option<usize>, r: Option<&Rule>) -> FormPage {
             Vec::new(),
         ),
     ];
+    if let (None, Some(first)) = (n, groups.first_mut()) {
+        first.fields.push(
+            Field::text("place", "Place in the list")
+                .hint("1 counts first: of two rules that fit, the earlier wins")
+                .short(),
+        );
+    }
     for i in 1..=slots(r) {
         let mut whom = vec![(String::new(), "Not used".to_owned())];
         whom.extend(Whom::WORDS.iter().filter_map(|w| {
@@ -116,9 +123,7 @@ fn typed(r: &Rule) -> Vec<(String, String)> {
         all.push((format!("step.{i}.team"), s.team.clone()));
         all.extend(s.channels.iter().map(|c| on(format!("step.{i}.{}", c.word()))));
     }
-    if r.last.is_some() {
-        all.extend(last_typed(r.last.as_ref()));
-    }
+    all.extend(last_typed(r.last.as_ref()));
     all
 }
 
@@ -225,7 +230,11 @@ pub(super) async fn new(
     Path(area): Path<String>,
 ) -> Response {
     match Desk::write(&web, &headers, &area).await {
-        Ok(desk) => desk.blank(&web, &page(&desk, None, None), &typed(&empty())),
+        Ok(desk) => {
+            let mut all = typed(&empty());
+            all.push(("place".to_owned(), "1".to_owned()));
+            desk.blank(&web, &page(&desk, None, None), &all)
+        }
         Err(r) => r,
     }
 }
@@ -243,8 +252,24 @@ pub(super) async fn add(
     let mut rule = empty();
     let said = read(&form, &desk.area, &mut rule);
     let mut new = desk.area.clone();
-    new.policy.push(rule);
+    let said = place(&form, new.policy.len(), said).map_or_else(
+        |said| said,
+        |at| {
+            new.policy.insert(at, rule);
+            Vec::new()
+        },
+    );
     finish(&web, desk, &form, new, said, "added a rule".to_owned(), None).await
+}
+
+/// Where in the list a new rule goes.
+fn place(form: &Form, rules: usize, mut said: Vec<Said>) -> Result<usize, Vec<Said>> {
+    let last = u32::try_from(rules + 1).unwrap_or(1);
+    let n = words::whole(form, "place", (1, last), &mut said);
+    match (n, said.is_empty()) {
+        (Some(n), true) => Ok(n.saturating_sub(1) as usize),
+        _ => Err(said),
+    }
 }
 
 async fn finish(

@@ -2,7 +2,7 @@
 
 use crate::domain::alert::Channel;
 use crate::domain::civil_time;
-use crate::domain::directory::{Area, Contact, Person, Standing, lanes};
+use crate::domain::directory::{Area, Contact, Person, PointKind, Standing, lanes};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -43,8 +43,8 @@ pub(super) fn of(
     let seen: Vec<String> =
         each.iter().filter_map(|(ch, s)| Some(format!("{}{}", by(*ch), seen((*s)?)?))).collect();
     if seen.is_empty() {
-        let words = "never seen to work: send a code".to_owned();
-        return Shown { words, level: "warn" };
+        let ask = if c.kind == PointKind::Webhook { "test" } else { "code" };
+        return Shown { words: format!("never seen to work: send a {ask}"), level: "warn" };
     }
     Shown { words: seen.join("; "), level: "good" }
 }

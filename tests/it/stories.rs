@@ -1,0 +1,807 @@
+//! Stories of one night each: who is told, by what, when, and what stops it.
+
+use crate::doubles::gateway::{Fault, SECRET};
+use crate::doubles::twilio::{self, TwilioDouble};
+use crate::story::*;
+use crate::support::{Db, on_both, triggering, until};
+use axum::Router;
+use axum::routing::get;
+use child_death_review::auth::policy::Caller;
+use child_death_review::config::{Config, Provider};
+use child_death_review::domain::escalation::Phase;
+use child_death_review::domain::event::Means;
+use child_death_review::service::Service;
+use child_death_review::store::UserRow;
+use child_death_review::work::daily;
+use child_death_review::work::watcher::{self, Watch};
+use chrono::{Datelike, NaiveTime, Timelike, Weekday};
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use uuid::Uuid;
+
+/// A doctor with one mobile and nothing else.
+const DOCTOR: &str = "07700 900301";
+
+fn doctor() -> String {
+    format!(
+        "[[agency]]\nid = \"designated_doctor\"\nname = \"The doctor\"\nring = \"01632 960103\"\ntold_of = [\"jar_triggered\", \"jar_upgraded\"]\n[[agency.contact]]\nid = \"mobile\"\nchannel = \"mobile\"\naddress = \"{DOCTOR}\"\n"
+    )
+}
+
+/// The police have answered: three minutes on, only social care's telephones ring.
+async fn only_social_care_goes_on(mut story: Story, means: Means, by: &str) {
+    let s = story.state(&story.case()).await;
+    let police = s.alerts.values().find(|a| a.agency == "police").unwrap();
+    let ack = police.acknowledged.as_ref().expect("acknowledged");
+    assert_eq!(ack.means, means);
+    assert!(ack.person.name.contains(by), "{:?}", ack.person);
+    assert_eq!(police.progress.phase, Phase::Acting);
+    story.expect_nothing_more().await;
+    story.forward(minutes(3)).await;
+    story.expect_rung("social_care", 1).await;
+    story.forward(minutes(3)).await;
+    story.expect_rung("social_care", 2).await;
+    story.finish().await;
+}
+
+async fn first_night(db: Db) -> Story {
+    let mut story = Story::begin(db).await;
+    story.notify(triggering()).await;
+    story.expect_first_messages().await;
+    story
+}
+
+/// Presses the button behind a link.
+async fn press_the_button(story: &Story, link: &str, fields: &[(&str, &str)]) -> u16 {
+    let body: String =
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let r = story
+        .http
+        .post(format!("{}{link}", story.node().url))
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    r.status().as_u16()
+}
+
+on_both! {
+    async fn when_nobody_answers_the_ladder_is_climbed_to_the_named_human_who_is_told_ever_more_seldom(db: Db) {
+        let mut story = first_night(db).await;
+        story.forward(seconds(179)).await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(1)).await;
+        for (rung, wait) in [(1, 180), (2, 240), (3, 300)] {
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+            story.expect_nothing_more().await;
+            story.forward(seconds(wait - 1)).await;
+            story.expect_nothing_more().await;
+            story.forward(seconds(1)).await;
+        }
+        for wait in [15, 15, 15, 15, 30, 60, 120, 120, 120] {
+            story.expect_human("police").await;
+            story.expect_human("social_care").await;
+            story.expect_nothing_more().await;
+            story.forward(minutes(wait) - seconds(1)).await;
+            story.expect_nothing_more().await;
+            story.forward(seconds(1)).await;
+        }
+        story.expect_human("police").await;
+        story.expect_human("social_care").await;
+        story.finish().await;
+    }
+
+    async fn the_button_behind_the_link_stops_its_own_agency_only(db: Db) {
+        let story = first_night(db).await;
+        let link = link_in(&story.last_text(AMY).words);
+        let looked = story.http.get(format!("{}{link}", story.node().url)).send().await.unwrap();
+        assert_eq!(looked.status(), 200);
+        assert!(story.state(&story.case()).await.alerts.values().all(|a| a.acknowledged.is_none()), "looking is no answer");
+        assert_eq!(press_the_button(&story, &link, &[("name", "Sgt Placehold")]).await, 200);
+        only_social_care_goes_on(story, Means::Link, "Sgt Placehold").await;
+    }
+
+    async fn a_text_that_says_yes_with_the_code_stops_its_own_agency_only(db: Db) {
+        let story = first_night(db).await;
+        assert_eq!(story.reply(AMY, "Yes {code}").await, 200);
+        only_social_care_goes_on(story, Means::Reply, "Amy Exampleton").await;
+    }
+
+    async fn a_text_that_says_yes_is_enough_while_one_case_is_open(db: Db) {
+        let story = first_night(db).await;
+        assert_eq!(story.reply(AMY, "YES").await, 200);
+        only_social_care_goes_on(story, Means::Reply, "Amy Exampleton").await;
+    }
+
+    async fn key_one_during_the_call_stops_its_own_agency_only(db: Db) {
+        let mut story = first_night(db).await;
+        story.forward(minutes(3)).await;
+        let call = story.expect_call("police", POLICE_DESK).await;
+        story.expect_call("police", AMY).await;
+        story.expect_rung("social_care", 1).await;
+        assert_eq!(call.order["keys"], json!({ "1": "can attend", "2": "cannot attend" }));
+        assert_eq!(story.press(&call, "7").await, 200);
+        assert!(story.state(&story.case()).await.alerts.values().all(|a| a.acknowledged.is_none()), "key 7 means nothing");
+        assert_eq!(story.press(&call, "1").await, 200);
+        let police = story.alert(&story.case(), "police").await;
+        let held = story.state(&story.case()).await.alerts[&police].acknowledged.clone().unwrap();
+        assert_eq!((held.means, held.person.name.as_str()), (Means::VoiceKey, "desk (landline)"));
+        story.forward(minutes(3)).await;
+        story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn the_api_and_spoke_to_them_by_telephone_stop_their_own_agency_only(db: Db) {
+        let mut story = first_night(db).await;
+        for (agency, by, means) in [("police", "self", Means::Themselves), ("social_care", "telephone", Means::Telephone)] {
+            let alert = story.alert(&story.case(), agency).await;
+            let path = format!("/api/v1/alerts/{alert}/acknowledgements");
+            let body = json!({ "name": "Ms Answer", "by": by });
+            assert_eq!(story.post(&path, body.clone()).await.0, 201);
+            assert_eq!(story.post(&path, body).await.0, 200, "twice is once");
+            assert_eq!(story.state(&story.case()).await.alerts[&alert].acknowledged.as_ref().unwrap().means, means);
+            story.forward(minutes(3)).await;
+            if agency == "police" {
+                story.expect_rung("social_care", 1).await;
+            }
+            story.expect_nothing_more().await;
+        }
+        story.forward(minutes(30)).await;
+        story.finish().await;
+    }
+
+    async fn somebody_signed_in_says_on_the_page_whom_they_spoke_to_and_that_ladder_stops(db: Db) {
+        let story = first_night(db).await;
+        let row = UserRow {
+            id: Uuid::new_v4(),
+            email: "office@cdr.example".into(),
+            name: "Office Exampleton".into(),
+            role: "coordinator".into(),
+            area: "northshire".into(),
+            agency: None,
+            password_hash: child_death_review::auth::password::hash("correct horse battery".into()).await.unwrap(),
+            created_at: story.now(),
+            disabled_at: None,
+        };
+        assert!(story.node().with(move |s| async move { s.store.add_user(row).await.unwrap() }).await);
+        let base = story.node().url.clone();
+        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let signed_in = browser.post(format!("{base}/sign-in")).body("email=office@cdr.example&password=correct+horse+battery").send().await.unwrap();
+        let cookie = signed_in.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let case = story.case();
+        let page = browser.get(format!("{base}/cases/{case}/reached")).header("cookie", &cookie).send().await.unwrap().text().await.unwrap();
+        let csrf = crate::support::csrf(&page);
+        let police = story.alert(&case, "police").await;
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs([("_csrf", csrf.as_str()), ("by", "telephone"), ("name", "Sgt Spoken"), ("at", "04:02")]).finish();
+        let done = browser.post(format!("{base}/cases/{case}/alerts/{police}")).header("cookie", &cookie).header("content-type", "application/x-www-form-urlencoded").body(body).send().await.unwrap();
+        assert_eq!(done.status(), 303);
+        only_social_care_goes_on(story, Means::Telephone, "Sgt Spoken").await;
+    }
+
+    async fn yes_without_a_code_is_no_answer_while_two_cases_are_open(db: Db) {
+        let mut story = first_night(db).await;
+        let first = story.case();
+        let second = story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        assert_eq!(story.reply(AMY, "YES").await, 200);
+        for r in [&first, &second] {
+            assert!(story.state(r).await.alerts.values().all(|a| a.acknowledged.is_none()), "which of the two?");
+        }
+        assert_eq!(story.look.number("SELECT COUNT(*) FROM stray").await, 1);
+        // The code is the last text's: the second case.
+        assert_eq!(story.reply(AMY, "YES {code}").await, 200);
+        assert!(story.state(&first).await.alerts.values().all(|a| a.acknowledged.is_none()));
+        assert_eq!(story.state(&second).await.alerts.values().filter(|a| a.acknowledged.is_some()).count(), 1);
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn whoever_cannot_and_names_somebody_has_them_told_at_once(db: Db) {
+        let mut story = first_night(db).await;
+        let police = story.alert(&story.case(), "police").await;
+        story.cannot(police, "Cara Successor", "07700 900777").await;
+        story.expect_text("police", "07700 900777", "hands this on to you").await;
+        story.expect_call("police", "07700 900777").await;
+        story.expect_nothing_more().await;
+        // The same again changes nothing.
+        story.cannot(police, "Cara Successor", "07700 900777").await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(179)).await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(1)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        // Whoever was named can answer by text like anybody else.
+        assert_eq!(story.reply("07700 900777", "YES {code}").await, 200);
+        assert!(story.state(&story.case()).await.alerts[&police].acknowledged.is_some());
+        story.forward(minutes(3)).await;
+        story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn whoever_cannot_and_names_nobody_sends_the_next_rung_at_once(db: Db) {
+        let mut story = first_night(db).await;
+        assert_eq!(story.reply(AMY, "No {code}").await, 200);
+        story.expect_rung("police", 1).await;
+        story.expect_nothing_more().await;
+        // Twice "no" is one "no".
+        assert_eq!(story.reply(AMY, "No {code}").await, 200);
+        story.expect_nothing_more().await;
+        let call = story.last_call(POLICE_DESK).clone();
+        assert_eq!(story.press(&call, "2").await, 200);
+        story.expect_rung("police", 2).await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn somebody_who_said_no_then_yes_then_no_again_does_not_keep_the_case(db: Db) {
+        let mut story = first_night(db).await;
+        let police = story.alert(&story.case(), "police").await;
+        assert_eq!(story.reply(AMY, "no {code}").await, 200);
+        story.expect_rung("police", 1).await;
+        assert_eq!(story.reply(AMY, "yes {code}").await, 200);
+        assert_eq!(story.state(&story.case()).await.alerts[&police].progress.phase, Phase::Acting);
+        assert_eq!(story.reply(AMY, "no {code}").await, 200);
+        assert_eq!(story.state(&story.case()).await.alerts[&police].progress.phase, Phase::Climbing);
+        story.expect_rung("police", 2).await;
+        story.finish().await;
+    }
+
+    async fn what_is_acknowledged_and_not_planned_comes_back_and_a_plan_entry_ends_it(db: Db) {
+        let mut story = first_night(db).await;
+        let case = story.case();
+        for agency in ["police", "social_care"] {
+            let alert = story.alert(&case, agency).await;
+            story.acknowledge(alert, child_death_review::service::Reply::CanAttend).await;
+        }
+        story.plan(&case, "social_care").await;
+        story.forward(minutes(240) - seconds(1)).await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(1)).await;
+        story.expect_hook("police", "jar.reminder").await;
+        story.expect_mail("amy@police.example", "Reminder").await;
+        story.expect_text("police", AMY, "Reminder").await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_nothing_more().await;
+        // Answered again, and now planned.
+        assert_eq!(story.reply(AMY, "YES {code}").await, 200);
+        story.plan(&case, "police").await;
+        story.forward(minutes(600)).await;
+        let s = story.state(&case).await;
+        assert!(s.alerts.values().all(|a| !a.progress.is_open()));
+        story.finish().await;
+    }
+
+    async fn a_stand_down_tells_those_who_were_tried_where_they_were_tried_and_stops_every_ladder(db: Db) {
+        let mut story = first_night(db).await;
+        let case = story.case();
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        let link = link_in(&story.last_text(AMY).words);
+        let seen = story.http.get(format!("{}{link}", story.node().url)).header("sec-fetch-mode", "navigate").send().await.unwrap();
+        assert_eq!(seen.status(), 200);
+        story.stand_down(&case).await;
+        // Amy's mobile was rung and texted: the text is enough. Ben was not tried yet.
+        story.expect_hook("police", "jar.stood-down").await;
+        story.expect_mail("amy@police.example", "stood down").await;
+        story.expect_text("police", AMY, "stood down").await;
+        story.expect_call("police", POLICE_DESK).await;
+        story.expect_mail("edt@socialcare.example", "stood down").await;
+        story.expect_text("social_care", CARE, "stood down").await;
+        story.expect_call("social_care", CARE_DESK).await;
+        story.expect_mail(OFFICE, "stood down").await;
+        let s = story.state(&case).await;
+        let opened: Vec<&str> = s.alerts.values().filter(|a| a.opened_before_recall).map(|a| a.agency.as_str()).collect();
+        assert_eq!(opened, ["police"]);
+        story.forward(minutes(600)).await;
+        story.finish().await;
+    }
+
+    async fn a_withdrawal_tells_everybody_who_was_told_and_stops_every_ladder(db: Db) {
+        let mut story = first_night(db).await;
+        story.withdraw(&story.case()).await;
+        story.expect_hook("police", "notification.withdrawn").await;
+        story.expect_mail("amy@police.example", "withdrawn").await;
+        story.expect_text("police", AMY, "Withdrawn").await;
+        story.expect_mail("edt@socialcare.example", "withdrawn").await;
+        story.expect_text("social_care", CARE, "Withdrawn").await;
+        story.expect_mail(OFFICE, "withdrawn").await;
+        story.forward(minutes(600)).await;
+        story.finish().await;
+    }
+
+    async fn the_running_alert_keeps_its_ladder_when_the_directory_changes_and_the_next_has_the_new_one(db: Db) {
+        let mut story = first_night(db).await;
+        story.node().with(|s| async move {
+            let held = s.area_directory(&Caller::operator(), "northshire").unwrap();
+            let mut area = held.area;
+            let police = area.agencies.iter_mut().find(|a| a.id == "police").unwrap();
+            for p in &mut police.people {
+                for c in p.contacts.iter_mut().filter(|c| c.address == AMY) {
+                    c.address = "07700 900103".into();
+                }
+            }
+            area.last_step.as_mut().unwrap().after_seconds = 700;
+            s.save_directory(&Caller::operator(), area, held.version, "Amy has a new mobile").await.unwrap();
+        }).await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.notify(triggering()).await;
+        story.expect_hook("police", "jar.triggered").await;
+        story.expect_mail("amy@police.example", "").await;
+        story.expect_text("police", "07700 900103", "URGENT").await;
+        story.expect_rung("social_care", 0).await;
+        story.expect_mail(OFFICE, "").await;
+        story.finish().await;
+    }
+
+    async fn stop_is_a_gap_told_to_the_office_and_the_ladder_moves_on_at_once(db: Db) {
+        let mut story = first_night(db).await;
+        assert_eq!(story.reply(AMY, "STOP").await, 200);
+        story.expect_mail(OFFICE, "replied STOP").await;
+        story.expect_rung("police", 1).await;
+        story.expect_nothing_more().await;
+        // No more texts there from the next alert on; calls and mails still go.
+        story.notify(triggering()).await;
+        story.expect_hook("police", "jar.triggered").await;
+        story.expect_mail("amy@police.example", "").await;
+        story.expect_rung("social_care", 0).await;
+        story.expect_mail(OFFICE, "").await;
+        story.finish().await;
+    }
+
+    async fn a_number_that_fails_for_good_is_a_gap_told_to_the_office_and_the_next_rung_goes_at_once(db: Db) {
+        let mut story = Story::with(db, |_| {}, &doctor()).await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        let text = story.expect_text("designated_doctor", DOCTOR, "URGENT").await;
+        assert_eq!(story.receipt(&text, "permanent_failure").await, 200);
+        story.expect_mail(OFFICE, "does not work any more").await;
+        story.expect_call("designated_doctor", DOCTOR).await;
+        story.expect_nothing_more().await;
+        // Said again, it is no news.
+        assert_eq!(story.receipt(&text, "permanent_failure").await, 200);
+        story.finish().await;
+    }
+
+    async fn an_agency_with_no_contact_goes_straight_to_the_named_human(db: Db) {
+        let more = "[[agency]]\nid = \"coroner\"\nname = \"The coroner\"\nring = \"01632 960105\"\ntold_of = [\"jar_triggered\"]\n";
+        let mut story = Story::with(db, |_| {}, more).await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        story.expect_text("last_step", MANAGER, "Please ring The coroner now on 01632 960105").await;
+        story.expect_call("last_step", MANAGER).await;
+        story.finish().await;
+    }
+
+    async fn a_number_with_too_many_texts_is_rung_at_once_and_its_text_comes_later(db: Db) {
+        let change = |c: &mut Config| c.dispatch.texts_an_hour = 2;
+        let mut story = Story::with(db, change, &doctor()).await;
+        let mut last = None;
+        for n in 0..3 {
+            let r = story.notify(triggering()).await;
+            let words = r.to_string();
+            story.settle().await;
+            let doctor = |by: &str| {
+                let to = international(DOCTOR);
+                story.all.iter().filter(|g| g.by == by && g.to == to && (by == "call" || g.words.contains(&words))).count()
+            };
+            assert_eq!((doctor("text"), doctor("call")), if n < 2 { (1, 0) } else { (0, 1) }, "case {n}");
+            last = Some(words);
+        }
+        for _ in 0..8 {
+            story.forward(minutes(10)).await;
+        }
+        let words = last.unwrap();
+        let late = story.all.iter().filter(|g| g.by == "text" && g.to == international(DOCTOR) && g.words.contains(&words)).count();
+        assert!(late > 0, "held back is not dropped");
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn receipts_in_any_order_any_number_and_any_shape_change_nothing_they_should_not(db: Db) {
+        let mut story = first_night(db).await;
+        let case = story.case();
+        let text = story.last_text(AMY).clone();
+        assert_eq!(story.receipt(&text, "delivered").await, 200);
+        let attempts = story.look.number("SELECT COUNT(*) FROM attempt").await;
+        let before = story.look.alert_rows().await;
+        let url = format!("{}/hooks/gateway", story.node().url);
+        for event in ["delivered", "sending", "permanent_failure", "temporary_failure", "no-such-word"] {
+            assert_eq!(story.receipt(&text, event).await, 200, "{event}");
+        }
+        // For nobody's message.
+        let unknown = json!({ "message_id": Uuid::new_v4(), "event": "delivered" });
+        assert_eq!(story.hook(&unknown).await, 200);
+        let unknown = json!({ "message_id": Uuid::new_v4(), "event": "key", "key": "1" });
+        assert_eq!(story.hook(&unknown).await, 200);
+        // Not signed by the gateway, or not now, or not JSON, or not what it should be.
+        let key = json!({ "message_id": text.order["id"], "event": "key", "key": "1" }).to_string();
+        let now = story.now().timestamp();
+        let forged = "whsec_c3ludGhldGljLWdhdGV3YXktc2VjcmV0LTAwMDAwMDI=";
+        assert_eq!(story.gateway.post_as(&url, forged, "evt_1", now, key.as_bytes()).await, 401);
+        assert_eq!(story.gateway.post_as(&url, SECRET, "evt_2", now - 301, key.as_bytes()).await, 401);
+        assert_eq!(story.gateway.post_as(&url, SECRET, "evt_3", now, b"<xml/>").await, 422);
+        for wrong in [json!({ "message_id": text.order["id"], "event": "key", "key": 1 }), json!({ "message_id": 7, "event": "key", "key": "1" }), json!({ "event": "key", "key": "1" }), json!({ "event": "reply", "from": "nobody", "text": "YES" }), json!([1])] {
+            assert_eq!(story.hook(&wrong).await, 422, "{wrong}");
+        }
+        // The same call-back replayed is taken once.
+        let body = json!({ "event": "reply", "from": "+447700900999", "text": "YES" }).to_string();
+        for _ in 0..3 {
+            assert_eq!(story.gateway.post_as(&url, SECRET, "evt_4", now, body.as_bytes()).await, 200);
+        }
+        assert_eq!(story.look.number("SELECT COUNT(*) FROM stray").await, 3, "two for nobody's message, one from nobody's number");
+        assert_eq!(story.look.number("SELECT COUNT(*) FROM attempt").await, attempts);
+        assert_eq!(story.look.alert_rows().await, before);
+        assert!(story.state(&case).await.alerts.values().all(|a| a.acknowledged.is_none()));
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn a_drill_goes_the_whole_way_and_has_a_result(db: Db) {
+        let mut story = Story::begin(db).await;
+        let drill = story.node().with(|s| async move { s.start_drill(&Caller::operator(), "northshire").await.unwrap() }).await;
+        story.references.push(drill.clone());
+        let text = story.expect_text("police", AMY, "Joint Agency Response").await;
+        assert!(text.words.to_uppercase().contains("EXERCISE") || text.words.to_uppercase().contains("DRILL"), "{}", text.words);
+        assert_eq!(text.order["drill"], json!(true));
+        story.expect_hook("police", "\"drill\":true").await;
+        story.expect_mail("amy@police.example", "").await;
+        story.expect_mail("edt@socialcare.example", "").await;
+        story.expect_text("social_care", CARE, "").await;
+        story.expect_mail(OFFICE, "").await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        assert_eq!(story.reply(AMY, "YES {code}").await, 200);
+        let r = drill.clone();
+        story.node().with(move |s| async move { s.end_drill(&Caller::operator(), &r).await.unwrap() }).await;
+        story.settle().await;
+        assert!(story.pending.iter().all(|g| !g.words.contains("URGENT")), "only word that it is over");
+        story.pending.clear();
+        let result = story.node().with(move |s| async move { s.drill_result(&Caller::operator(), &drill).await.unwrap() }).await;
+        assert_eq!((result.reached, result.asked, result.ended_at.is_some()), (1, 2, true));
+        let line = |a: &str| result.lines.iter().find(|l| l.agency == a).unwrap();
+        assert_eq!(line("police").verdict, "reached in 3 min 00 s, after 1 more steps");
+        assert_eq!(line("social_care").verdict, "NOT REACHED");
+        assert_eq!(line("cdop_office").verdict, "told; need not acknowledge");
+        story.forward(minutes(600)).await;
+        story.finish().await;
+    }
+
+    async fn the_watcher_puts_right_what_is_missing_or_hours_ahead_within_one_look(db: Db) {
+        let mut story = first_night(db).await;
+        for wrong in ["NULL", "'2026-02-21T12:00:00+00:00'"] {
+            let right = story.look.alert_rows().await;
+            story.db.run(&format!("UPDATE alert SET step_at = {wrong} WHERE agency = 'police'")).await.unwrap();
+            assert_ne!(story.look.alert_rows().await, right);
+            let round = story.watch().await;
+            assert_eq!(story.look.alert_rows().await, right, "{wrong}");
+            assert!(round.findings.is_empty(), "{:?}", round.findings);
+        }
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn a_clock_set_back_an_hour_delays_no_step_by_more_than_the_schedule_and_a_minute(db: Db) {
+        let mut story = first_night(db).await;
+        story.clock.forward(-minutes(60));
+        // The watcher looks every minute.
+        story.forward(minutes(1)).await;
+        story.watch().await;
+        for rung in 1..4 {
+            story.forward(minutes(5)).await;
+            story.watch().await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+            story.expect_nothing_more().await;
+        }
+        story.finish().await;
+    }
+
+    async fn a_clock_set_forward_an_hour_sends_one_rung_and_not_all(db: Db) {
+        let mut story = first_night(db).await;
+        story.forward(minutes(60)).await;
+        story.watch().await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 2).await;
+        story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn power_lost_between_sending_and_recording_sends_the_same_message_again_and_no_other(db: Db) {
+        let mut story = Story::begin(db).await;
+        story.gateway.set("sms", Some(Fault::AcceptThenHang));
+        story.notify(triggering()).await;
+        let gateway = story.gateway.clone();
+        let done = "SELECT COUNT(*) FROM delivery WHERE state = 'done'";
+        until("only the texts are open", || async {
+            gateway.hits() == 2 && story.look.number(done).await == 4
+        })
+        .await;
+        story.gateway.set("sms", None);
+        story.kill_and_restart(0).await;
+        // On PostgreSQL nobody knows that the node is gone until its lease has run out.
+        story.clock.forward(seconds(31));
+        story.settle().await;
+        assert!(story.gateway.hits() > 2, "sent again");
+        // Under the same id, so that whoever got it gets it once.
+        story.expect_first_messages().await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn the_watcher_raises_messages_that_nobody_tries_once_an_hour_until_somebody_does(db: Db) {
+        let mut story = Story::begin(db).await;
+        story.gateway.set("sms", Some(Fault::Hang));
+        story.notify(triggering()).await;
+        let gateway = story.gateway.clone();
+        until("both texts hang", || async { gateway.hits() == 2 }).await;
+        story.nodes[0].kill().await;
+        // A node that only watches: nothing leaves it.
+        let parts = child_death_review::app::parts(&story.config, story.directory.clone()).await.unwrap();
+        let alone = Service { clock: story.clock.clone(), ..parts.service };
+        let raised = "SELECT COUNT(*) FROM bulletin WHERE kind = 'watcher'";
+        let look = |s: Service| async move {
+            let round = watcher::look(&s, false).await.unwrap();
+            watcher::raise(&s, &round.findings).await.unwrap();
+            round.findings
+        };
+        story.clock.forward(seconds(59));
+        assert!(look(alone.clone()).await.is_empty(), "not yet late");
+        story.clock.forward(seconds(2));
+        let found = look(alone.clone()).await;
+        assert!(found[0].words.contains("2 open alerts: messages were not tried within a minute"), "{found:?}");
+        assert_eq!(story.look.number(raised).await, 1);
+        story.clock.forward(minutes(1));
+        look(alone.clone()).await;
+        assert_eq!(story.look.number(raised).await, 1, "said already");
+        story.clock.forward(minutes(60));
+        look(alone.clone()).await;
+        assert!(story.look.number(raised).await > 1, "said again after an hour");
+        drop(alone);
+        story.gateway.set("sms", None);
+        story.kill_and_restart(0).await;
+        story.settle().await;
+        story.expect_mail(OFFICE, "not tried within a minute").await;
+        story.pending.clear();
+        let round = story.watch().await;
+        assert!(round.findings.is_empty(), "{:?}", round.findings);
+        story.finish().await;
+    }
+
+    async fn the_heartbeat_is_told_only_while_every_check_passes(db: Db) {
+        let story = first_night(db).await;
+        let beats = Arc::new(AtomicUsize::new(0));
+        let counted = beats.clone();
+        let port = crate::doubles::serve(move |_| {
+            Router::new().route("/", get(move || async move { counted.fetch_add(1, Ordering::SeqCst); }))
+        }).await;
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let watch = Watch { every: std::time::Duration::from_millis(30), heartbeat: Some(format!("http://127.0.0.1:{port}/").into()) };
+        let service = story.node().service.clone();
+        let findings = service.metrics.findings.clone();
+        let running = std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(child_death_review::work::watcher(service, watch, stopped));
+        });
+        until("it beats", || async { beats.load(Ordering::SeqCst) > 0 }).await;
+        story.db.run("UPDATE delivery SET state = 'dead' WHERE channel = 'email'").await.unwrap();
+        until("found", || async { findings.get() == 1 }).await;
+        let then = beats.load(Ordering::SeqCst);
+        // Two more rounds, seen by what they keep.
+        for n in 1..3 {
+            story.clock.forward(seconds(1));
+            let seen = format!("SELECT COUNT(*) FROM finding WHERE seen_at >= '{}'", story.now().format("%Y-%m-%dT%H:%M:%S+00:00"));
+            until(&format!("round {n}"), || async { story.look.number(&seen).await == 1 }).await;
+        }
+        assert_eq!(beats.load(Ordering::SeqCst), then, "silence is the alarm");
+        story.db.run("UPDATE delivery SET state = 'done' WHERE state = 'dead'").await.unwrap();
+        until("it beats again", || async { beats.load(Ordering::SeqCst) > then }).await;
+        stop.send(true).unwrap();
+        running.join().unwrap();
+        let mut story = story;
+        story.expect_mail(OFFICE, "given up").await;
+        story.finish().await;
+    }
+
+    async fn the_next_provider_takes_over_when_the_first_is_down_or_slow(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio, Provider::Gateway];
+        };
+        let mut story = Story::with(db, change, "").await;
+        // Two texts: one meets an outage, one meets silence.
+        twilio.fault_next(twilio::Fault::Proxy(503));
+        twilio.fault_next(twilio::Fault::Hang);
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        assert!(twilio.taken().is_empty());
+        assert!(story.look.number("SELECT COUNT(*) FROM attempt WHERE outcome LIKE 'twilio: %'").await >= 2, "who was passed over is part of the proof");
+        story.finish().await;
+    }
+
+    async fn a_provider_that_takes_texts_and_delivers_none_does_not_stop_the_ladder(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio, Provider::Gateway];
+        };
+        let mut story = Story::with(db, change, "").await;
+        story.notify(triggering()).await;
+        story.expect_hook("police", "").await;
+        story.expect_mail("amy@police.example", "").await;
+        story.expect_mail("edt@socialcare.example", "").await;
+        story.expect_mail(OFFICE, "").await;
+        assert_eq!(twilio.taken().len(), 2);
+        let rows = story.look.alert_rows().await;
+        assert!(rows.iter().all(|r| r.4 == "accepted"), "accepted is not delivered: {rows:?}");
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
+    async fn the_daily_word_and_the_weekly_test_are_sent_once_whoever_comes_first(db: Db) {
+        let sqlite = db.is_sqlite();
+        let mut story = Story::begin(db).await;
+        if !sqlite {
+            story.another_node().await;
+        }
+        let mut settings = story.config.watch.clone();
+        settings.tonight_at = NaiveTime::from_hms_opt(16, 0, 0).unwrap();
+        settings.test_at = NaiveTime::from_hms_opt(10, 30, 0).unwrap();
+        settings.test_weekday = Weekday::Tue;
+        // Friday, five past four; then Tuesday, half past ten.
+        story.forward(minutes(12 * 60 + 5)).await;
+        assert_eq!((story.now().weekday(), story.now().hour()), (Weekday::Fri, 16));
+        both_nodes(&story, &settings).await;
+        story.expect_mail(OFFICE, "Tonight").await;
+        story.expect_mail("amy@police.example", "You are on for The police tonight").await;
+        story.expect_mail("edt@socialcare.example", "You are on for Social care tonight").await;
+        both_nodes(&story, &settings).await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(3 * 24 * 60 + 18 * 60 + 30)).await;
+        assert_eq!((story.now().weekday(), story.now().hour()), (Weekday::Tue, 10));
+        both_nodes(&story, &settings).await;
+        story.expect_hook("police", "\"test\"").await;
+        story.expect_text("police", AMY, "Test from Child Death Review").await;
+        story.expect_mail("amy@police.example", "Test from").await;
+        story.expect_text("police", BEN, "Test from").await;
+        story.expect_text("social_care", CARE, "Test from").await;
+        story.expect_mail("edt@socialcare.example", "Test from").await;
+        story.expect_mail(OFFICE, "Test from").await;
+        both_nodes(&story, &settings).await;
+        story.finish().await;
+    }
+
+    async fn looks_at_the_same_moment_climb_one_rung_when_a_step_came_to_nothing(db: Db) {
+        let sqlite = db.is_sqlite();
+        let mut story = first_night(db).await;
+        if !sqlite {
+            story.another_node().await;
+        }
+        let id = story.id(&story.case()).await;
+        story.db.run("UPDATE alert SET hurry = TRUE WHERE agency = 'police'").await.unwrap();
+        let looks = (0..12).map(|n| {
+            let node = &story.nodes[n % story.nodes.len()];
+            node.with(move |s| async move { s.escalate(id).await.unwrap() })
+        });
+        futures_util::future::join_all(looks).await;
+        story.expect_rung("police", 1).await;
+        story.finish().await;
+    }
+
+    async fn a_provisional_response_nobody_answered_climbs_one_ladder_once_it_is_certain(db: Db) {
+        let mut story = Story::begin(db).await;
+        let mut body = triggering();
+        body["jar_answers"]["sudden_no_apparent_cause"] = json!("unknown");
+        let case = story.notify(body).await;
+        let old = story.expect_text("police", AMY, "Joint Agency Response may be due").await;
+        story.settle().await;
+        story.pending.clear();
+        story.forward(minutes(2)).await;
+        let (status, answer) = story.post(&format!("/api/v1/cases/{case}/amendments"), json!({ "jar_answers": { "sudden_no_apparent_cause": "yes" }, "reason": "seen by the consultant" })).await;
+        assert_eq!(status, 200, "{answer}");
+        story.expect_text("police", AMY, "is now certain").await;
+        story.expect_text("social_care", CARE, "is now certain").await;
+        story.settle().await;
+        story.pending.clear();
+        // The first ladder's call would have come now; the certain one's comes two minutes later.
+        story.forward(minutes(1)).await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(2)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        // Whoever answers the older message has the case all the same.
+        assert_eq!(story.reply(AMY, &format!("YES {}", code_in(&old.words))).await, 200);
+        story.settle().await;
+        assert!(story.state(&case).await.alerts.values().filter(|a| a.agency == "police").all(|a| !a.progress.is_unanswered()));
+        story.forward(minutes(3)).await;
+        story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn the_named_human_hears_when_they_need_not_ring_any_more(db: Db) {
+        let mut story = first_night(db).await;
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            story.forward(seconds(wait)).await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+        }
+        story.forward(seconds(300)).await;
+        story.expect_human("police").await;
+        story.expect_human("social_care").await;
+        assert_eq!(story.reply(AMY, "YES").await, 200);
+        story.expect_text("last_step", MANAGER, "The police has answered").await;
+        story.expect_nothing_more().await;
+        let case = story.case();
+        story.stand_down(&case).await;
+        let told = story.expect_text("last_step", MANAGER, "stood down").await;
+        assert!(!told.words.contains("Reply"), "{}", told.words);
+        story.settle().await;
+        story.pending.clear();
+        story.forward(minutes(60)).await;
+        story.expect_nothing_more().await;
+        story.finish().await;
+    }
+
+    async fn a_provisional_response_that_becomes_certain_is_told_as_such(db: Db) {
+        let mut story = Story::begin(db).await;
+        let mut body = triggering();
+        body["jar_answers"]["sudden_no_apparent_cause"] = json!("unknown");
+        let case = story.notify(body).await;
+        story.expect_text("police", AMY, "Joint Agency Response may be due").await;
+        story.expect_text("social_care", CARE, "Joint Agency Response may be due").await;
+        for agency in ["police", "social_care"] {
+            let alert = story.alert(&case, agency).await;
+            story.acknowledge(alert, child_death_review::service::Reply::CanAttend).await;
+        }
+        story.pending.clear();
+        let (status, answer) = story.post(&format!("/api/v1/cases/{case}/amendments"), json!({ "jar_answers": { "sudden_no_apparent_cause": "yes" }, "reason": "seen by the consultant" })).await;
+        assert_eq!(status, 200, "{answer}");
+        story.expect_hook("police", "jar.upgraded").await;
+        story.expect_mail("amy@police.example", "is now certain").await;
+        story.expect_text("police", AMY, "is now certain").await;
+        story.expect_mail("edt@socialcare.example", "is now certain").await;
+        story.expect_text("social_care", CARE, "is now certain").await;
+        story.expect_mail(OFFICE, "is now certain").await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+}
+
+/// What comes by the calendar, on every node at the same moment.
+async fn both_nodes(story: &Story, settings: &child_death_review::config::Watch) {
+    let copies = story.config.copy.clone();
+    let nodes = [&story.nodes[0], story.nodes.last().unwrap()];
+    let all = nodes.map(|n| {
+        let (settings, copies) = (settings.clone(), copies.clone());
+        n.with(move |s| async move { daily::once(&s, &settings, &copies).await.unwrap() })
+    });
+    futures_util::future::join_all(all).await;
+}
