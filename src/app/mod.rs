@@ -222,12 +222,7 @@ pub async fn start(
         secure: config.server.public_url.starts_with("https://"),
         templates: crate::web::templates()?,
         write_probe: Arc::default(),
-        hooks: Arc::new(HookKeys {
-            notify_token: config.govuk_notify.callback_token.clone(),
-            gateway: config.gateway.keys().unwrap_or_default(),
-            twilio_token: config.twilio.auth_token.clone(),
-            base: config.server.public_url.trim_end_matches('/').to_owned(),
-        }),
+        hooks: Arc::new(hook_keys(config)),
         budgets: budgets(config),
         limiter: Arc::default(),
         stopping: server_stopped.clone(),
@@ -250,6 +245,16 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+/// What call-backs prove themselves with.
+fn hook_keys(config: &Config) -> HookKeys {
+    HookKeys {
+        notify_token: config.govuk_notify.callback_token.clone(),
+        gateway: config.gateway.keys().unwrap_or_default(),
+        twilio_token: config.twilio.auth_token.clone(),
+        base: config.server.public_url.trim_end_matches('/').to_owned(),
+    }
 }
 
 /// How much may be asked.

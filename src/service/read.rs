@@ -479,6 +479,18 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             None => format!("Put on the list of {panel_name}."),
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+        event @ (Event::CaseRestricted { .. }
+        | Event::CaseUnrestricted { .. }
+        | Event::GlassBroken { .. }
+        | Event::GlassReviewed { .. }
+        | Event::LegalHoldPlaced { .. }
+        | Event::LegalHoldLifted { .. }) => access_sentence(event),
+    }
+}
+
+/// The same, of who may open a case.
+fn access_sentence(event: &Event) -> String {
+    match event {
         Event::CaseRestricted { reason, people, by } => {
             let names: Vec<&str> = people.iter().map(|p| p.name.as_str()).collect();
             format!("Restricted by {} to: {}. Reason: {reason}", by.name, names.join(", "))
@@ -500,6 +512,8 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         Event::LegalHoldLifted { reason, by } => {
             format!("Legal hold lifted by {}. Reason: {reason}", by.name)
         }
+        // Each has its sentence above.
+        other => other.name().replace('_', " "),
     }
 }
 

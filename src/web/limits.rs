@@ -78,7 +78,7 @@ impl Limiter {
         let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (class, whose);
         if all.len() >= MOST && !all.contains_key(&key) {
-            all.retain(|_, b| now.duration_since(b.at) < Duration::from_secs(60));
+            all.retain(|_, b| now.duration_since(b.at) < Duration::from_mins(1));
             if all.len() >= MOST {
                 key = (class, Whose::Everybody);
             }
