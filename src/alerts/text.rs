@@ -178,6 +178,7 @@ fn event_type(kind: AlertKind) -> String {
         AlertKind::DraftCode => "draft.code",
         AlertKind::Watcher => "service.attention",
         AlertKind::Invitation => "invitation",
+        AlertKind::BreakGlass => "case.break-glass",
     };
     format!("uk.child-death-review.{name}.v1")
 }

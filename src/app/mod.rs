@@ -28,6 +28,7 @@ use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
 use crate::service::{Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
+use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
     Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
@@ -62,6 +63,8 @@ pub enum StartError {
     InUse(#[from] InUse),
     #[error("{what}: {why}")]
     Io { what: String, why: std::io::Error },
+    #[error("{0}")]
+    Rules(String),
     #[error("TLS: {0}")]
     Tls(String),
 }
@@ -116,6 +119,7 @@ async fn build(
         metrics: metrics.clone(),
         hands,
         news: News::default(),
+        retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
     };
     service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
@@ -220,12 +224,9 @@ pub async fn start(
         templates: crate::web::templates()?,
         write_probe: Arc::default(),
         codes: Arc::default(),
-        hooks: Arc::new(HookKeys {
-            notify_token: config.govuk_notify.callback_token.clone(),
-            gateway: config.gateway.keys().unwrap_or_default(),
-            twilio_token: config.twilio.auth_token.clone(),
-            base: config.server.public_url.trim_end_matches('/').to_owned(),
-        }),
+        hooks: Arc::new(hook_keys(config)),
+        budgets: budgets(config),
+        limiter: Arc::default(),
         stopping: server_stopped.clone(),
         demo,
     };
@@ -246,6 +247,29 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+/// What call-backs prove themselves with.
+fn hook_keys(config: &Config) -> HookKeys {
+    HookKeys {
+        notify_token: config.govuk_notify.callback_token.clone(),
+        gateway: config.gateway.keys().unwrap_or_default(),
+        twilio_token: config.twilio.auth_token.clone(),
+        base: config.server.public_url.trim_end_matches('/').to_owned(),
+    }
+}
+
+/// How much may be asked.
+fn budgets(config: &Config) -> Budgets {
+    let l = &config.limits;
+    Budgets {
+        notify: l.notify_a_minute,
+        notify_token: l.notify_token_a_minute,
+        sign_in: l.sign_in_a_minute,
+        pages: l.pages_a_minute,
+        api: l.api_a_minute,
+        behind_proxy: config.server.behind_tls_proxy,
+    }
 }
 
 /// Asks GOV.UK Notify whether its templates are what we fill in; a mistake there would be found at

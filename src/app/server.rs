@@ -143,6 +143,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)
         .max_buf_size(64 * 1024)
+        .max_headers(64)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     // Errors here are clients that went away or spoke nonsense; they got their answer or left.
     let _ = watcher.watch(conn).await;

@@ -1,6 +1,7 @@
 //! May this caller do that? One pure function; everything else asks it.
 
 use crate::domain::facts::words;
+use crate::domain::ready::Stage;
 
 words!(
     /// What a signed-in person is.
@@ -12,6 +13,14 @@ words!(
         /// Works for one partner agency; sees the cases that agency was alerted to.
         Agency = "agency",
         Auditor = "auditor",
+        /// Notifies under an account of their own; reads nothing.
+        Notifier = "notifier",
+        /// Reads panels' anonymous lists, never an identity.
+        PanelMember = "panel_member",
+        /// Chairs the panel: reads what its members read.
+        Chair = "chair",
+        /// The Caldicott guardian: keeps the named lists, reviews every break-glass.
+        Guardian = "guardian",
     }
 );
 words!(
@@ -82,10 +91,24 @@ pub enum Action {
     Drill,
     /// Invite, disable and enable accounts, reset their factors.
     ManageUsers,
+    /// See who looked at what and why.
+    ReadAudit,
+    /// Restrict a case to a named list of people, change the list, lift it.
+    Restrict,
+    /// Open a restricted case without being on its list.
+    BreakGlass,
+    /// Say of a break-glass that it was looked into.
+    ReviewGlass,
+    /// Place and lift legal holds.
+    Hold,
+    /// See what is due to be destroyed, and destroy it with somebody else.
+    Retention,
+    /// Copy out what a case holds about a living person.
+    SubjectAccess,
 }
 
 impl Action {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 25] = [
         Self::Notify,
         Self::Assess,
         Self::ListCases,
@@ -104,6 +127,13 @@ impl Action {
         Self::ChangeDirectory,
         Self::Drill,
         Self::ManageUsers,
+        Self::ReadAudit,
+        Self::Restrict,
+        Self::BreakGlass,
+        Self::ReviewGlass,
+        Self::Hold,
+        Self::Retention,
+        Self::SubjectAccess,
     ];
 }
 
@@ -113,6 +143,35 @@ pub struct Object<'a> {
     pub area: Option<&'a str>,
     /// Agencies that hold an alert of the case (or whose alert it is).
     pub agencies: &'a [&'a str],
+    /// Where the case stands, if it is about one.
+    pub stage: Option<Stage>,
+    pub access: Access,
+}
+
+/// How a case stands open to a caller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Not restricted.
+    #[default]
+    Open,
+    /// Restricted, and the caller is on its list.
+    Named,
+    /// Restricted, and the caller has broken the glass within the last hours.
+    Broken,
+    /// Restricted, and the caller is neither.
+    Shut,
+}
+
+impl Access {
+    /// Why a look was allowed, as the audit keeps it.
+    #[must_use]
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::Open | Self::Shut => "",
+            Self::Named => "named_list",
+            Self::Broken => "break_glass",
+        }
+    }
 }
 
 impl Caller {
@@ -137,6 +196,26 @@ impl Caller {
         }
     }
 
+    /// The role in which they act, as the audit keeps it.
+    #[must_use]
+    pub fn role(&self) -> &'static str {
+        match &self.who {
+            Who::Public => "public",
+            Who::Person { role, .. } => role.word(),
+            Who::Machine { .. } => "token",
+            Who::Operator => "operator",
+        }
+    }
+
+    /// The account behind a signed-in person.
+    #[must_use]
+    pub fn person(&self) -> Option<uuid::Uuid> {
+        match &self.who {
+            Who::Person { id, .. } => Some(*id),
+            Who::Public | Who::Machine { .. } | Who::Operator => None,
+        }
+    }
+
     /// Whether their area covers `area`.
     #[must_use]
     pub fn covers(&self, area: &str) -> bool {
@@ -145,35 +224,116 @@ impl Caller {
 }
 
 /// May `caller` do `action` to `object`? A caller of another area may do nothing to it; a caller
-/// bound to an agency only where that agency holds an alert.
+/// bound to an agency only where that agency holds an alert; a restricted case is open to those on
+/// its list only; and some roles lose a case with its stage.
 #[must_use]
 pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> bool {
     if object.area.is_some_and(|a| !caller.covers(a)) {
         return false;
     }
-    let case_bound = matches!(action, Action::ReadCase | Action::Acknowledge | Action::EnterPlan);
-    if case_bound
-        && let Some(agency) = &caller.agency
-        && !object.agencies.contains(&agency.as_str())
-    {
+    if let Some(agency) = &caller.agency {
+        let alerted = object.agencies.contains(&agency.as_str());
+        if is_about_a_case(action) && !alerted {
+            return false;
+        }
+        // A machine of one agency has no business with anything wider than its cases.
+        let machine = matches!(caller.who, Who::Machine { .. });
+        let narrow = matches!(action, Action::Notify | Action::Assess | Action::ReadMetrics);
+        if machine && !narrow && !is_about_a_case(action) {
+            return false;
+        }
+    }
+    if object.access == Access::Shut && is_shut(caller, action, object.agencies) {
         return false;
     }
     match &caller.who {
         Who::Operator => true,
+        Who::Person { role, .. } if object.stage.is_some_and(|s| is_over(*role, action, s)) => {
+            false
+        }
         Who::Public => matches!(action, Action::Notify | Action::Assess),
         Who::Person { role, .. } => role_may(*role, action),
         Who::Machine { scopes, .. } => scopes.iter().any(|s| scope_may(*s, action)),
     }
 }
 
+/// Whether an action is about one case.
+fn is_about_a_case(action: Action) -> bool {
+    use Action as A;
+    matches!(
+        action,
+        A::ReadCase
+            | A::ChangeCase
+            | A::DecideJar
+            | A::Withdraw
+            | A::EnterPlan
+            | A::Acknowledge
+            | A::Restrict
+            | A::Hold
+            | A::SubjectAccess
+    )
+}
+
+/// What a restriction takes from those who are not on the list. An agency still answers its own
+/// alert, which says nothing about the child: a response must not fail because the case is secret.
+fn is_shut(caller: &Caller, action: Action, alerted: &[&str]) -> bool {
+    use Action as A;
+    let guardian = matches!(caller.who, Who::Person { role: Role::Guardian, .. });
+    let own = caller.agency.as_deref().is_some_and(|a| alerted.contains(&a));
+    match (&caller.who, action) {
+        (Who::Operator, _) => false,
+        (_, A::Acknowledge | A::EnterPlan) => !own,
+        (_, A::Restrict | A::Hold) => !guardian,
+        (
+            _,
+            A::ReadCase
+            | A::ChangeCase
+            | A::DecideJar
+            | A::Withdraw
+            | A::ChangePanels
+            | A::SubjectAccess
+            | A::Export,
+        ) => true,
+        _ => false,
+    }
+}
+
+/// What ends with the case's stage: on-call responders need a case until the panel has reviewed
+/// it, agencies until it is closed.
+fn is_over(role: Role, action: Action, stage: Stage) -> bool {
+    use Action as A;
+    let about_a_case = is_about_a_case(action) || action == A::BreakGlass;
+    let over = match role {
+        Role::OnCall => matches!(stage, Stage::Reviewed | Stage::Closed),
+        Role::Agency => stage == Stage::Closed,
+        _ => false,
+    };
+    about_a_case && over
+}
+
 fn role_may(role: Role, action: Action) -> bool {
     use Action as A;
     match role {
-        Role::Administrator => true,
-        Role::Coordinator => !matches!(action, A::ReadMetrics | A::ManageUsers),
-        Role::DesignatedDoctor => {
-            !matches!(action, A::Export | A::ReadMetrics | A::ChangeDirectory | A::ManageUsers)
+        Role::Administrator => {
+            !matches!(action, A::Restrict | A::BreakGlass | A::ReviewGlass | A::SubjectAccess)
         }
+        Role::Coordinator => !matches!(
+            action,
+            A::ReadMetrics | A::ReadAudit | A::ReviewGlass | A::Retention | A::ManageUsers
+        ),
+        Role::DesignatedDoctor => !matches!(
+            action,
+            A::Export
+                | A::ReadMetrics
+                | A::ChangeDirectory
+                | A::ManageUsers
+                | A::ReadAudit
+                | A::Restrict
+                | A::ReviewGlass
+                | A::Hold
+                | A::Retention
+                | A::SubjectAccess
+        ),
         Role::OnCall => matches!(
             action,
             A::Notify
@@ -186,13 +346,38 @@ fn role_may(role: Role, action: Action) -> bool {
                 | A::EnterPlan
                 | A::Acknowledge
                 | A::ReadDirectory
+                | A::BreakGlass
         ),
         Role::Agency => {
             matches!(action, A::Notify | A::Assess | A::ReadCase | A::Acknowledge | A::EnterPlan)
         }
         Role::Auditor => matches!(
             action,
-            A::ListCases | A::ReadCase | A::ReadPanels | A::ReadMetrics | A::ReadDirectory
+            A::ListCases
+                | A::ReadCase
+                | A::ReadPanels
+                | A::ReadMetrics
+                | A::ReadDirectory
+                | A::ReadAudit
+        ),
+        Role::Notifier => matches!(action, A::Notify | A::Assess),
+        Role::PanelMember | Role::Chair => {
+            matches!(action, A::Notify | A::Assess | A::ReadPanels)
+        }
+        Role::Guardian => matches!(
+            action,
+            A::Notify
+                | A::Assess
+                | A::ListCases
+                | A::ReadCase
+                | A::ReadPanels
+                | A::ReadDirectory
+                | A::ReadAudit
+                | A::Restrict
+                | A::ReviewGlass
+                | A::Hold
+                | A::Retention
+                | A::SubjectAccess
         ),
     }
 }
@@ -218,6 +403,8 @@ fn scope_may(scope: TokenScope, action: Action) -> bool {
                     | A::ReplayDelivery
                     | A::ChangeDirectory
                     | A::Drill
+                    | A::Restrict
+                    | A::Hold
             )
         }
         TokenScope::Acknowledge => action == A::Acknowledge,
@@ -240,7 +427,7 @@ mod tests {
 
     #[test]
     fn nobody_reaches_into_another_area() {
-        let there = Object { area: Some("southshire"), agencies: &["police"] };
+        let there = Object { area: Some("southshire"), agencies: &["police"], ..Object::default() };
         for role in Role::WORDS.iter().filter_map(|w| Role::parse(w)) {
             for action in Action::ALL {
                 assert!(
@@ -254,13 +441,68 @@ mod tests {
     #[test]
     fn an_agency_sees_only_what_it_was_alerted_to() {
         let police = person(Role::Agency, "northshire", Some("police"));
-        let alerted = Object { area: Some("northshire"), agencies: &["police", "jar_nurse"] };
-        let not = Object { area: Some("northshire"), agencies: &["jar_nurse"] };
+        let of = |agencies| Object { area: Some("northshire"), agencies, ..Object::default() };
+        let (alerted, not) = (of(&["police", "jar_nurse"]), of(&["jar_nurse"]));
         for action in [Action::ReadCase, Action::Acknowledge] {
             assert!(may(&police, action, alerted));
             assert!(!may(&police, action, not));
         }
         assert!(!may(&police, Action::ListCases, Object::default()));
+    }
+
+    #[test]
+    fn a_restricted_case_is_shut_to_everybody_who_is_not_on_its_list() {
+        let of = |access| Object { area: Some("northshire"), access, ..Object::default() };
+        for role in Role::WORDS.iter().filter_map(|w| Role::parse(w)) {
+            let caller = person(role, "northshire", None);
+            for action in
+                [Action::ReadCase, Action::ChangeCase, Action::DecideJar, Action::Withdraw]
+            {
+                assert!(!may(&caller, action, of(Access::Shut)), "{role:?} {action:?}");
+                let open = may(&caller, action, of(Access::Open));
+                for access in [Access::Named, Access::Broken] {
+                    assert_eq!(may(&caller, action, of(access)), open, "{role:?} {action:?}");
+                }
+            }
+            let keeps = role == Role::Guardian;
+            assert_eq!(may(&caller, Action::Restrict, of(Access::Shut)), keeps, "{role:?}");
+        }
+        let token = |agency: Option<&str>| Caller {
+            who: Who::Machine {
+                id: uuid::Uuid::nil(),
+                name: String::new(),
+                scopes: TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect(),
+            },
+            area: "*".to_owned(),
+            agency: agency.map(str::to_owned),
+        };
+        assert!(!may(&token(None), Action::ReadCase, of(Access::Shut)));
+        let alerted = Object { agencies: &["police"], ..of(Access::Shut) };
+        assert!(may(&token(Some("police")), Action::Acknowledge, alerted));
+        assert!(!may(&token(Some("police")), Action::ReadCase, alerted));
+    }
+
+    #[test]
+    fn some_roles_lose_a_case_with_its_stage() {
+        let at = |stage| Object {
+            area: Some("northshire"),
+            agencies: &["police"],
+            stage: Some(stage),
+            ..Object::default()
+        };
+        let on_call = person(Role::OnCall, "northshire", None);
+        let police = person(Role::Agency, "northshire", Some("police"));
+        let coordinator = person(Role::Coordinator, "northshire", None);
+        for (stage, call, agency) in [
+            (Stage::Gathering, true, true),
+            (Stage::Listed, true, true),
+            (Stage::Reviewed, false, true),
+            (Stage::Closed, false, false),
+        ] {
+            assert_eq!(may(&on_call, Action::ReadCase, at(stage)), call, "{stage:?}");
+            assert_eq!(may(&police, Action::ReadCase, at(stage)), agency, "{stage:?}");
+            assert!(may(&coordinator, Action::ReadCase, at(stage)), "{stage:?}");
+        }
     }
 
     #[test]

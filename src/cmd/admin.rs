@@ -138,6 +138,23 @@ pub(super) async fn token(config: &Config, what: TokenWhat) -> Result<u8, Failur
     }
 }
 
+/// What may be destroyed, and why.
+pub(super) async fn retention(config: &Config, all: bool) -> Result<u8, Failure> {
+    let parts = app::parts(config, directory_of(config)?).await?;
+    let lines = parts.service.retention_list(&Caller::operator(), all).await?;
+    for l in &lines {
+        let state = match (l.due.held, l.is_due, &l.asked_by) {
+            (true, ..) => "legal hold".to_owned(),
+            (_, true, Some(by)) => format!("due, asked for by {by}"),
+            (_, true, None) => "due".to_owned(),
+            _ => "not yet".to_owned(),
+        };
+        println!("{}\t{}\t{}\t{}\t{state}", l.reference, l.stage, l.due.on, l.due.rule);
+    }
+    println!("{} cases.", lines.len());
+    Ok(0)
+}
+
 pub(super) async fn backup(config: &Config, out: &Path) -> Result<u8, Failure> {
     backup::backup(&app::target(config)?, out).await?;
     println!("Written to {}. The master key is not in it: keep that elsewhere.", out.display());

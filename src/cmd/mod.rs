@@ -87,6 +87,11 @@ enum Command {
         #[command(subcommand)]
         what: KeysWhat,
     },
+    /// How long cases are kept
+    Retention {
+        #[command(subcommand)]
+        what: RetentionWhat,
+    },
     /// Write a consistent copy of the database while it is in use
     Backup {
         #[arg(long, value_name = "FILE")]
@@ -240,6 +245,16 @@ enum JournalWhat {
 }
 
 #[derive(Debug, Subcommand)]
+enum RetentionWhat {
+    /// Cases whose time is over, by which rule; two people destroy them on the retention page
+    List {
+        /// Those too whose time is not over
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
 enum KeysWhat {
     /// Print a new master key
     New,
@@ -288,6 +303,9 @@ async fn configured(command: Command, config: Config) -> Result<u8, Failure> {
         Command::Token { what } => admin::token(&config, what).await,
         Command::Journal { what } => journal::run(&config, what).await,
         Command::Keys { .. } => admin::rewrap(&config).await,
+        Command::Retention { what: RetentionWhat::List { all } } => {
+            admin::retention(&config, all).await
+        }
         Command::Backup { out } => admin::backup(&config, &out).await,
         Command::Restore { file } => admin::restore(&config, &file).await,
         Command::Hold => admin::sending(&config, backup::HELD).await,

@@ -4,11 +4,13 @@
 
 pub mod area;
 mod outward;
+mod privacy;
 mod providers;
 mod sections;
 mod sign_in;
 
 pub use outward::{Copies, Messages, Watch};
+pub use privacy::{Limits, Privacy};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -56,6 +58,8 @@ pub struct Config {
     pub copy: Copies,
     pub watch: Watch,
     pub journal: Journal,
+    pub limits: Limits,
+    pub privacy: Privacy,
     pub log: Log,
     pub sign_in: SignIn,
     #[serde(default)]
@@ -130,6 +134,7 @@ impl Config {
         self.dispatch.check(slowest, &mut wrong);
         self.messages.check(&mut wrong);
         self.watch.check(&mut wrong);
+        self.privacy.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {

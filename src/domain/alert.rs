@@ -45,6 +45,8 @@ words!(
         Watcher = "watcher",
         /// To a person: set up how you sign in.
         Invitation = "invitation",
+        /// To the guardian: somebody opened a restricted case without being on its list.
+        BreakGlass = "break_glass",
     }
 );
 words!(
@@ -95,6 +97,7 @@ impl AlertKind {
             Self::DraftCode => "Your notification, to go on with",
             Self::Watcher => "The service needs attention",
             Self::Invitation => "Set up how you sign in",
+            Self::BreakGlass => "A restricted case was opened",
         }
     }
 

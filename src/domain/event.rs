@@ -11,6 +11,7 @@ use super::milestone::Record;
 use super::scope::Scope;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// How a notification came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,13 @@ pub struct Person {
     pub role: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub agency: String,
+}
+
+/// Somebody with an account, as they were called when it happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    pub id: Uuid,
+    pub name: String,
 }
 
 /// How an acknowledgement reached us.
@@ -184,6 +192,38 @@ pub enum Event {
         panel: PanelId,
         reason: String,
     },
+    /// Only these people may open the case from now on.
+    CaseRestricted {
+        reason: String,
+        people: Vec<Named>,
+        by: Person,
+    },
+    CaseUnrestricted {
+        reason: String,
+        by: Person,
+    },
+    /// Somebody who is not on the list opened the case, for some hours.
+    GlassBroken {
+        who: Named,
+        role: String,
+        reason: String,
+        until: DateTime<Utc>,
+    },
+    /// The guardian has looked into it.
+    GlassReviewed {
+        who: Uuid,
+        broken_at: DateTime<Utc>,
+        by: Person,
+        note: String,
+    },
+    LegalHoldPlaced {
+        reason: String,
+        by: Person,
+    },
+    LegalHoldLifted {
+        reason: String,
+        by: Person,
+    },
 }
 
 impl Event {
@@ -206,6 +246,12 @@ impl Event {
             Self::MilestoneRecorded { .. } => "milestone_recorded",
             Self::ListedForPanel { .. } => "listed_for_panel",
             Self::TakenOffPanel { .. } => "taken_off_panel",
+            Self::CaseRestricted { .. } => "case_restricted",
+            Self::CaseUnrestricted { .. } => "case_unrestricted",
+            Self::GlassBroken { .. } => "glass_broken",
+            Self::GlassReviewed { .. } => "glass_reviewed",
+            Self::LegalHoldPlaced { .. } => "legal_hold_placed",
+            Self::LegalHoldLifted { .. } => "legal_hold_lifted",
         }
     }
 }

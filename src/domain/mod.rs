@@ -23,5 +23,7 @@ pub mod milestone;
 pub mod nhs_number;
 pub mod postcode;
 pub mod ready;
+pub mod retention;
 pub mod rota;
 pub mod scope;
+pub mod subject_access;

@@ -9,6 +9,7 @@ use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::{self, Answer, CaseState, Context};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, CaseId};
+use crate::domain::ready::Stage;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -57,14 +58,24 @@ impl Service {
         alert: AlertId,
         mut ack: Acknowledgement,
     ) -> Result<Decided, ServiceError> {
-        let row = self.store.alert(alert).await?.ok_or(ServiceError::NotFound)?;
+        let row = self.store.alert(alert).await?;
+        if row.is_none() && !may_elsewhere(caller) {
+            return Err(ServiceError::Forbidden);
+        }
+        let row = row.ok_or(ServiceError::NotFound)?;
         let case = CaseId(row.case_id);
-        let area = self.store.case_row(case).await?.ok_or(ServiceError::NotFound)?.area;
-        let object = Object { area: Some(&area), agencies: &[&row.agency] };
+        let found = self.store.found(case).await?.ok_or(ServiceError::NotFound)?;
+        let object = Object {
+            area: Some(&found.area),
+            agencies: &[&row.agency],
+            stage: Stage::parse(&found.stage),
+            access: self.access_of(caller, &found).await?,
+        };
         // Somebody who may not acknowledge at all is told so; an alert that is not theirs is not there.
-        Self::allow(caller, Action::Acknowledge, Object { area: None, agencies: &[&row.agency] })
-            .and_then(|()| Self::allow(caller, Action::Acknowledge, object))
-            .map_err(|e| if may_elsewhere(caller) { ServiceError::NotFound } else { e })?;
+        if !may_elsewhere(caller) {
+            return Err(ServiceError::Forbidden);
+        }
+        Self::allow(caller, Action::Acknowledge, object).map_err(|_| ServiceError::NotFound)?;
         if ack.person.name.is_empty() {
             ack.person.name = match &caller.who {
                 Who::Person { name, .. } | Who::Machine { name, .. } => name.clone(),
@@ -252,7 +263,7 @@ fn holder(state: &CaseState, alert: AlertId, number: &str) -> String {
 
 fn may_elsewhere(caller: &Caller) -> bool {
     let agency: Vec<&str> = caller.agency.as_deref().into_iter().collect();
-    let object = Object { area: None, agencies: &agency };
+    let object = Object { area: None, agencies: &agency, ..Object::default() };
     crate::auth::policy::may(caller, Action::Acknowledge, object)
 }
 

@@ -4,7 +4,7 @@ use super::answer::short;
 use super::error::{ServiceError, invalid};
 use super::notify::{jar_json, spoken};
 use super::{Answer, Idempotency, Service};
-use crate::auth::policy::{Action, Caller, Object, Who};
+use crate::auth::policy::{Action, Caller, Who};
 use crate::domain::alert::AlertState;
 use crate::domain::case::{self, CaseState, Context, Refusal};
 use crate::domain::event::{Event, Person};
@@ -196,27 +196,6 @@ impl Service {
         Err(ServiceError::Busy)
     }
 
-    /// The id of a case the caller may do `action` to; anything else is not found.
-    pub(super) async fn find(
-        &self,
-        caller: &Caller,
-        reference: &Reference,
-        action: Action,
-    ) -> Result<CaseId, ServiceError> {
-        let found = self.store.find(reference).await?;
-        // First whether they may do this anywhere, so that a missing right is not a missing case.
-        if caller.agency.is_none() {
-            Self::allow(caller, action, Object::default())?;
-        }
-        let (id, area) = found.ok_or(ServiceError::NotFound)?;
-        let alerts =
-            if caller.agency.is_some() { self.store.alerts(id).await? } else { Vec::new() };
-        let agencies: Vec<&str> = alerts.iter().map(|a| a.agency.as_str()).collect();
-        let object = Object { area: Some(&area), agencies: &agencies };
-        Self::allow(caller, action, object).map_err(|_| ServiceError::NotFound)?;
-        Ok(id)
-    }
-
     /// Checks a wish before any case is loaded.
     fn prepared(
         &self,
@@ -285,7 +264,7 @@ impl Service {
 }
 
 /// Whoever is signed in, as somebody by name.
-fn signed_in(caller: &Caller) -> Person {
+pub(super) fn signed_in(caller: &Caller) -> Person {
     let agency = caller.agency.clone().unwrap_or_default();
     match &caller.who {
         Who::Person { name, role, .. } => {

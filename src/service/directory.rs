@@ -104,7 +104,7 @@ impl Service {
         Self::allow(
             caller,
             Action::ChangeDirectory,
-            Object { area: Some(&new.id), agencies: &[] },
+            Object { area: Some(&new.id), agencies: &[], ..Object::default() },
         )?;
         let today = self.directory();
         if today.area(&new.id).is_none() {
@@ -136,7 +136,13 @@ impl Service {
         }
         let set = ChangeSet {
             directories,
-            audit: vec![AuditRow { at: now, actor, action: "change_directory", case_id: None }],
+            audit: vec![AuditRow {
+                at: now,
+                actor,
+                action: "change_directory",
+                role: caller.role(),
+                ..AuditRow::default()
+            }],
             ..ChangeSet::default()
         };
         match self.store.commit(set).await {
@@ -159,7 +165,11 @@ impl Service {
         area: &str,
         version: i64,
     ) -> Result<i64, ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[] })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let plain = self.store.directory_at(area, version).await?.ok_or(ServiceError::NotFound)?;
         let old: Area =
             serde_json::from_slice(&plain).map_err(|_| StoreError::Corrupt("directory"))?;
@@ -244,7 +254,11 @@ impl Service {
         agency: &str,
         contact: &str,
     ) -> Result<(), ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[] })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let points = self.lanes_of(area, agency, contact).ok_or(ServiceError::NotFound)?;
         let until = self.now() + Duration::hours(24);
         let mut notices = Vec::new();
@@ -260,7 +274,8 @@ impl Service {
             at: self.now(),
             actor: caller.actor(),
             action: "verify_contact",
-            case_id: None,
+            role: caller.role(),
+            ..AuditRow::default()
         };
         let set = ChangeSet { audit: vec![audit], ..ChangeSet::default() };
         self.announce(set, &notices).await?;
@@ -279,7 +294,11 @@ impl Service {
         contact: &str,
         code: &str,
     ) -> Result<(), ServiceError> {
-        Self::allow(caller, Action::ChangeDirectory, Object { area: Some(area), agencies: &[] })?;
+        Self::allow(
+            caller,
+            Action::ChangeDirectory,
+            Object { area: Some(area), agencies: &[], ..Object::default() },
+        )?;
         let points = self.lanes_of(area, agency, contact).ok_or(ServiceError::NotFound)?;
         for p in points {
             if self.store.take_code(&p.id, code, self.now()).await? {

@@ -77,7 +77,7 @@ impl Service {
     ) -> Result<Held, ServiceError> {
         let caller = Caller::public();
         let area = self.area_for(&caller, area)?;
-        Self::allow(&caller, Action::Notify, Object { area: Some(&area), agencies: &[] })?;
+        Self::allow(&caller, Action::Notify, Object { area: Some(&area), ..Object::default() })?;
         let id = Uuid::from_slice(&self.store.draft_bytes("id", form)[..16]).unwrap_or_default();
         let code = spoken_code(&self.store.draft_bytes("code", form));
         let now = self.now();
@@ -343,7 +343,8 @@ impl Service {
             at: self.now(),
             actor: caller.actor(),
             action: "list_drafts",
-            case_id: None,
+            role: caller.role(),
+            ..AuditRow::default()
         };
         self.store.commit(ChangeSet { audit: vec![look], ..ChangeSet::default() }).await?;
         rows.into_iter()

@@ -9,6 +9,9 @@ pub enum ServiceError {
     /// Not there, or not the caller's to know of: the same answer.
     #[error("there is no such thing, or it is not yours to see")]
     NotFound,
+    /// Its key was destroyed when its time was over.
+    #[error("this case was destroyed when the time for which it was kept was over")]
+    Destroyed,
     #[error("this is not allowed with this sign-in")]
     Forbidden,
     #[error("some fields cannot be used")]
@@ -40,6 +43,7 @@ impl From<StoreError> for ServiceError {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::Commit(c) => c.into(),
+            StoreError::Crypt(crate::platform::crypt::CryptError::Destroyed) => Self::Destroyed,
             StoreError::Sql(sqlx) if sqlx_is_outage(&sqlx) => {
                 Self::Unavailable(CommitError::Unavailable)
             }

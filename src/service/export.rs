@@ -2,9 +2,10 @@
 
 use super::Service;
 use super::error::ServiceError;
-use crate::auth::policy::{Action, Caller, Object};
+use crate::auth::policy::{Action, Caller, Object, Who};
 use crate::domain::civil_time;
 use crate::domain::facts::EventKind;
+use crate::domain::id::CaseId;
 use crate::domain::jar::{self, Decision};
 use crate::domain::scope;
 use crate::export::ncmd::{self, CsvWriter, FORM, JsonWriter, Source};
@@ -67,6 +68,15 @@ pub enum ExportError {
     Gone,
 }
 
+/// One run: for whom, what, and when.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    caller: &'a Caller,
+    area: &'a str,
+    e: &'a Export,
+    now: DateTime<Utc>,
+}
+
 /// What was written to one file.
 #[derive(Default)]
 struct Tally {
@@ -123,11 +133,12 @@ impl Service {
             .last_export(&area, e.from, e.to, e.format.word())
             .await
             .map_err(ServiceError::from)?;
-        self.store.audit(now, &caller.actor(), "export", None).await.map_err(ServiceError::from)?;
+        self.note(caller, "export", None).await?;
         let mut run = Run { out, files: BTreeMap::new() };
+        let job = Job { caller, area: &area, e: &e, now };
         let counts = match e.format {
-            Format::Csv => self.export_csv(&area, &e, now, &mut run).await?,
-            Format::Json => self.export_json(&area, &e, now, &mut run, id).await?,
+            Format::Csv => self.export_csv(&job, &mut run).await?,
+            Format::Json => self.export_json(&job, &mut run, id).await?,
         };
         let files: Vec<Value> = std::mem::take(&mut run.files)
             .into_iter()
@@ -171,19 +182,13 @@ impl Service {
         }))
     }
 
-    async fn export_csv(
-        &self,
-        area: &str,
-        e: &Export,
-        now: DateTime<Utc>,
-        run: &mut Run,
-    ) -> Result<Counts, ExportError> {
+    async fn export_csv(&self, job: &Job<'_>, run: &mut Run) -> Result<Counts, ExportError> {
         let mut csv = CsvWriter::new().map_err(|_| ExportError::Gone)?;
         let mut counts = Counts::default();
         let mut after = Uuid::nil();
         loop {
             let more = self
-                .export_page(area, e, now, &mut after, &mut counts, |r| {
+                .export_page(job, &mut after, &mut counts, |r| {
                     let _ = csv.record(r);
                 })
                 .await?;
@@ -200,9 +205,7 @@ impl Service {
 
     async fn export_json(
         &self,
-        area: &str,
-        e: &Export,
-        now: DateTime<Utc>,
+        job: &Job<'_>,
         run: &mut Run,
         id: Uuid,
     ) -> Result<Counts, ExportError> {
@@ -215,7 +218,7 @@ impl Service {
         loop {
             let mut buffer = Vec::with_capacity(1 << 20);
             let more = self
-                .export_page(area, e, now, &mut after, &mut counts, |r| {
+                .export_page(job, &mut after, &mut counts, |r| {
                     buffer.extend_from_slice(if first { b"\n" } else { b",\n" });
                     first = false;
                     // Writing JSON into memory cannot fail.
@@ -234,14 +237,13 @@ impl Service {
     /// One page of cases, each as a record; whether there may be more.
     async fn export_page(
         &self,
-        area: &str,
-        e: &Export,
-        now: DateTime<Utc>,
+        job: &Job<'_>,
         after: &mut Uuid,
         counts: &mut Counts,
         mut each: impl FnMut(&ncmd::Record<'_>),
     ) -> Result<bool, ExportError> {
         const SIZE: usize = 250;
+        let Job { caller, area, e, now } = *job;
         let rows = self
             .store
             .export_page(area, e.from, e.to, *after, SIZE)
@@ -250,8 +252,14 @@ impl Service {
         let directory = self.directory();
         let extra = directory.area(area).map_or(&[][..], |a| &a.extra_triggers);
         let today = civil_time::date_of(now);
+        let mut looks = Vec::new();
+        let mut records = Vec::new();
         for row in &rows {
             *after = row.id;
+            if row.restricted && !matches!(caller.who, Who::Operator) {
+                counts.leave_out("restricted");
+                continue;
+            }
             let Some(facts) = self.store.facts_of(row).map_err(ServiceError::from)? else {
                 counts.leave_out("erased");
                 continue;
@@ -266,12 +274,18 @@ impl Service {
                 counts.leave_out("not_a_death_yet");
                 continue;
             }
-            let assessment = jar::assess(&facts, extra);
+            looks.push(self.audit_row(caller, "export_case", CaseId(row.id), "NCMD"));
+            records.push((row, facts));
+        }
+        // Nothing leaves before it is written down that it does.
+        self.store.audit_all(looks).await.map_err(ServiceError::from)?;
+        for (row, facts) in &records {
+            let assessment = jar::assess(facts, extra);
             let record = ncmd::record(&Source {
                 reference: &row.reference,
                 sequence: row.version,
                 received_at: row.received_at,
-                facts: &facts,
+                facts,
                 assessment: &assessment,
                 standing: Decision::parse(&row.jar).unwrap_or(assessment.decision),
                 today,

@@ -2,7 +2,9 @@
 //! the only code that turns a wish into committed events. Pages, API and commands call the same
 //! functions.
 
+mod access;
 mod answer;
+mod audit;
 mod change;
 mod directory;
 mod drafts;
@@ -20,8 +22,12 @@ mod panels;
 mod people;
 mod read;
 mod receipts;
+mod retention;
+mod subject_access;
 
+pub use access::{AccessView, GlassView, accounts_of};
 pub use answer::{Acknowledgement, HandOn, Reply};
+pub use audit::{Looks, TrailLine, TrailQuery, actor_named};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use directory::{AreaVersion, GAP_DAYS};
 pub use drafts::{Held, Judged, OldDraft};
@@ -37,6 +43,8 @@ pub use panels::{PanelList, PanelListLine, panel_json};
 pub use people::Invited;
 pub use read::{AlertDetail, BoardCase, CaseDetail, CaseQuery, TimelineItem};
 pub use receipts::Taken;
+pub use retention::{Certificate, DueLine};
+pub use subject_access::SubjectCopy;
 
 use crate::auth::policy::{Action, Caller, Object, may};
 use crate::config::area::{Book, Directory};
@@ -44,6 +52,7 @@ use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
 use crate::domain::case::Context;
 use crate::domain::id::AlertId;
+use crate::domain::retention::Rules;
 use crate::platform::clock::SharedClock;
 use crate::platform::fresh;
 use crate::platform::metrics::Metrics;
@@ -64,6 +73,8 @@ pub struct Service {
     pub hands: Hands,
     /// Rung after every commit, for pages that watch.
     pub news: News,
+    /// How long cases are kept.
+    pub retention: Arc<Rules>,
 }
 
 impl Service {

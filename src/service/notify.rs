@@ -61,7 +61,11 @@ impl Service {
         draft: Option<SentDraft>,
     ) -> Result<Answer, ServiceError> {
         let area = self.area_for(caller, area)?;
-        Self::allow(caller, Action::Notify, Object { area: Some(&area), agencies: &[] })?;
+        Self::allow(
+            caller,
+            Action::Notify,
+            Object { area: Some(&area), agencies: &[], ..Object::default() },
+        )?;
         let what = format!("notify/{area}");
         let digests = idempotency.map(|i| self.digests(caller, &what, &i));
         if let Some((key, body)) = &digests
@@ -118,7 +122,11 @@ impl Service {
         body: Value,
     ) -> Result<Value, ServiceError> {
         let area = self.area_for(caller, area)?;
-        Self::allow(caller, Action::Assess, Object { area: Some(&area), agencies: &[] })?;
+        Self::allow(
+            caller,
+            Action::Assess,
+            Object { area: Some(&area), agencies: &[], ..Object::default() },
+        )?;
         let accepted =
             intake::read(body, Need::Nothing, self.now()).map_err(ServiceError::Invalid)?;
         let directory = self.directory();
@@ -190,6 +198,7 @@ pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
                 | Event::AlertStepped { .. }
                 | Event::AlertHandedOn { .. }
                 | Event::AlertAcknowledged { .. }
+                | Event::GlassBroken { .. }
                 | Event::JarStoodDown { .. }
                 | Event::NotificationWithdrawn { .. }
         )

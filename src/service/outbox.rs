@@ -6,7 +6,7 @@ use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
 use crate::platform::fresh;
-use crate::store::changes::{BulletinRow, ChangeSet, DeliveryRow};
+use crate::store::changes::{AuditRow, BulletinRow, ChangeSet, DeliveryRow};
 use crate::store::{CommitError, Job};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -240,6 +240,7 @@ impl Service {
                 Event::AlertsPlanned { .. }
                     | Event::AlertStepped { .. }
                     | Event::AlertHandedOn { .. }
+                    | Event::GlassBroken { .. }
                     | Event::AlertAcknowledged { .. }
                     | Event::JarStoodDown { .. }
                     | Event::NotificationWithdrawn { .. }
@@ -253,6 +254,18 @@ impl Service {
         let mut bag = Mailbag { set, lease, now, jobs: Vec::new(), rings: Vec::new() };
         for e in events {
             bag.event(state, e);
+            if let Event::GlassBroken { who, .. } = e {
+                let (notice, points) = self.to_guardian(&state.area);
+                bag.bulletin(None, &notice, &points);
+                bag.set.audit.push(AuditRow {
+                    at: now,
+                    actor: format!("user:{}", who.id),
+                    action: "break_glass",
+                    case_id: Some(state.id.0),
+                    role: "",
+                    purpose: "break_glass",
+                });
+            }
         }
         bag.ring();
         Handover { jobs: bag.jobs, lease }
@@ -309,7 +322,7 @@ impl Service {
         if !caller.covers(&area) {
             return Ok(false);
         }
-        self.store.audit(self.now(), &caller.actor(), "replay_delivery", None).await?;
+        self.note(caller, "replay_delivery", None).await?;
         Ok(self.store.replay(delivery, self.now()).await?)
     }
 }

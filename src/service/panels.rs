@@ -2,7 +2,7 @@
 
 use super::error::{ServiceError, invalid};
 use super::{Answer, Idempotency, Service};
-use crate::auth::policy::{Action, Caller, Object};
+use crate::auth::policy::{Action, Caller, Object, may};
 use crate::domain::age::band_label;
 use crate::domain::case::{self, Refusal};
 use crate::domain::civil_time;
@@ -144,6 +144,11 @@ impl Service {
     /// Not found (also another area's), or the database is away.
     pub async fn panel(&self, caller: &Caller, id: PanelId) -> Result<PanelList, ServiceError> {
         let panel = self.panel_for(caller, id, Action::ReadPanels).await?;
+        // References join the anonymous list to the children: only for those who list cases.
+        let names = may(caller, Action::ListCases, Object::default());
+        if names {
+            self.note(caller, "read_panel", None).await?;
+        }
         let today = civil_time::date_of(self.now());
         let line = |l: crate::store::PanelLine| PanelListLine {
             anonymous_reference: l.anonymous_reference,
@@ -151,7 +156,7 @@ impl Service {
             category: l.category,
             days_since_death: l.died_on.map(|d| (today - d).num_days()),
             blockers: serde_json::from_str(&l.blockers).unwrap_or_default(),
-            reference: l.reference,
+            reference: if names { l.reference } else { String::new() },
         };
         let lines = self.store.panel_lines(id).await?.into_iter().map(line).collect();
         Ok(PanelList { panel, lines })
@@ -208,6 +213,19 @@ impl Service {
         };
         self.decide(caller, id, None, &BTreeSet::new(), decide, |_| Value::Null).await?;
         Ok(())
+    }
+
+    /// Whether the caller may do `action` to a panel: asked before a request is read.
+    ///
+    /// # Errors
+    /// Not theirs or not there (the same), or not allowed anywhere.
+    pub async fn check_panel(
+        &self,
+        caller: &Caller,
+        id: PanelId,
+        action: Action,
+    ) -> Result<(), ServiceError> {
+        self.panel_for(caller, id, action).await.map(drop)
     }
 
     async fn panel_for(

@@ -198,5 +198,5 @@ impl Service {
 
 /// What is to be managed lies in this area; in all of them only whoever covers all.
 fn of_area(area: &str) -> Object<'_> {
-    Object { area: Some(area), agencies: &[] }
+    Object { area: Some(area), ..Object::default() }
 }

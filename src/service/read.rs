@@ -2,8 +2,9 @@
 //! anything is shown.
 
 use super::Service;
+use super::access::Opened;
 use super::error::ServiceError;
-use crate::auth::policy::{Action, Caller, Object};
+use crate::auth::policy::{Action, Caller, Object, Who};
 use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::{Alert, CaseState};
 use crate::domain::deadline::{self, Clock};
@@ -11,7 +12,8 @@ use crate::domain::escalation::{Phase, Why};
 use crate::domain::event::{Event, Means, Recorded, Step};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{CaseId, Reference};
-use crate::store::{AlertView, CaseFilter, Listed, Page};
+use crate::platform::crypt::CryptError;
+use crate::store::{AlertView, CaseFilter, Listed, Page, StoreError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
@@ -85,6 +87,8 @@ pub struct BoardCase {
     pub area: String,
     pub drill: bool,
     pub received_at: DateTime<Utc>,
+    /// Restricted and not open to whoever looks: the reference and nothing else.
+    pub restricted: bool,
     pub alerts: Vec<AlertDetail>,
 }
 
@@ -116,9 +120,17 @@ impl Service {
             if lookups.is_empty() {
                 return Ok((Vec::new(), None));
             }
-            self.store.audit(self.now(), &caller.actor(), "search", None).await?;
+            self.note(caller, "search", None).await?;
         }
+        let now = self.now();
+        // What a filter leaves over says something about each case: restricted ones are listed
+        // only where nothing was asked.
+        let asked =
+            q.stage.is_some() || q.jar.is_some() || q.ready.is_some() || !lookups.is_empty();
+        let hides = asked && !matches!(caller.who, Who::Operator);
+        let found_by_person = !lookups.is_empty();
         let filter = CaseFilter {
+            open_to: hides.then(|| (caller.person().unwrap_or_default(), now)),
             areas: self.areas_of(caller),
             stage: q.stage,
             jar: q.jar,
@@ -135,6 +147,12 @@ impl Service {
             rows.pop();
         }
         let next = rows.last().filter(|_| more).map(|r| (r.received_at, r.id));
+        if found_by_person {
+            // That a name belongs to a case is said of each.
+            let hit = |r: &Listed| self.audit_row(caller, "search_hit", CaseId(r.id), "search");
+            self.store.audit_all(rows.iter().map(hit).collect()).await?;
+        }
+        self.hide_restricted(caller, &mut rows).await?;
         Ok((rows, next))
     }
 
@@ -147,8 +165,9 @@ impl Service {
         caller: &Caller,
         reference: &Reference,
     ) -> Result<CaseDetail, ServiceError> {
-        let id = self.find(caller, reference, Action::ReadCase).await?;
-        self.store.audit(self.now(), &caller.actor(), "read_case", Some(id)).await?;
+        let opened = self.open(caller, reference, Action::ReadCase).await?;
+        self.note(caller, "read_case", Some(&opened)).await?;
+        let Opened { id, .. } = opened;
         let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
         let lengths = self.directory().area(&state.area).map(|a| a.deadlines).unwrap_or_default();
         let clocks = deadline::clocks(&state, &lengths, self.now());
@@ -182,8 +201,15 @@ impl Service {
             let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
             let Some(last) = rows.last() else { return Ok(out) };
             after = Some((last.received_at, last.id));
-            for r in rows.iter().filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn")) {
+            for r in rows
+                .iter()
+                .filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn" | "destroyed"))
+            {
                 let id = CaseId(r.id);
+                if r.restricted {
+                    out.push(serde_json::json!({ "reference": r.reference, "restricted": true }));
+                    continue;
+                }
                 self.store.audit(self.now(), "system", "copy_case", Some(id)).await?;
                 let Some(loaded) = self.store.load(id).await? else { continue };
                 let alerts = self.alert_details(&loaded.state, self.store.alerts(id).await?);
@@ -206,13 +232,25 @@ impl Service {
     pub async fn board(&self, caller: &Caller) -> Result<Vec<BoardCase>, ServiceError> {
         Self::allow(caller, Action::ListCases, Object::default())?;
         let areas = self.areas_of(caller);
+        let open = self.opened_to(caller).await?;
         let mut out = Vec::new();
         for id in self.store.cases_with_open(&areas, MOST_ON_BOARD).await? {
             let id = CaseId(id);
-            let Some(loaded) = self.store.load(id).await? else { continue };
+            let loaded = match self.store.load(id).await {
+                Ok(Some(l)) => l,
+                // Destroyed meanwhile: nobody waits for it any more.
+                Ok(None) | Err(StoreError::Crypt(CryptError::Destroyed)) => continue,
+                Err(e) => return Err(e.into()),
+            };
             let s = loaded.state;
-            let alerts = self.alert_details(&s, self.store.alerts(id).await?);
+            let shut = s.keeping.restricted.is_some() && !open.contains(&id.0);
+            let alerts = if shut {
+                Vec::new()
+            } else {
+                self.alert_details(&s, self.store.alerts(id).await?)
+            };
             out.push(BoardCase {
+                restricted: shut,
                 reference: s.reference.to_string(),
                 area: s.area.clone(),
                 drill: s.drill,
@@ -285,12 +323,12 @@ impl Service {
         caller: &Caller,
         reference: &Reference,
     ) -> Result<Vec<TimelineItem>, ServiceError> {
-        let id = self.find(caller, reference, Action::ReadCase).await?;
-        self.store.audit(self.now(), &caller.actor(), "read_timeline", Some(id)).await?;
-        self.timeline_of(id).await
+        let opened = self.open(caller, reference, Action::ReadCase).await?;
+        self.note(caller, "read_timeline", Some(&opened)).await?;
+        self.timeline_of(opened.id).await
     }
 
-    async fn timeline_of(&self, id: CaseId) -> Result<Vec<TimelineItem>, ServiceError> {
+    pub(super) async fn timeline_of(&self, id: CaseId) -> Result<Vec<TimelineItem>, ServiceError> {
         let history = self.store.history(id).await?;
         let mut names = std::collections::HashMap::new();
         let mut items: Vec<TimelineItem> = Vec::new();
@@ -445,6 +483,41 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             None => format!("Put on the list of {panel_name}."),
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+        event @ (Event::CaseRestricted { .. }
+        | Event::CaseUnrestricted { .. }
+        | Event::GlassBroken { .. }
+        | Event::GlassReviewed { .. }
+        | Event::LegalHoldPlaced { .. }
+        | Event::LegalHoldLifted { .. }) => access_sentence(event),
+    }
+}
+
+/// The same, of who may open a case.
+fn access_sentence(event: &Event) -> String {
+    match event {
+        Event::CaseRestricted { reason, people, by } => {
+            let names: Vec<&str> = people.iter().map(|p| p.name.as_str()).collect();
+            format!("Restricted by {} to: {}. Reason: {reason}", by.name, names.join(", "))
+        }
+        Event::CaseUnrestricted { reason, by } => {
+            format!("Restriction lifted by {}. Reason: {reason}", by.name)
+        }
+        Event::GlassBroken { who, role, reason, .. } => format!(
+            "Opened by break-glass by {} ({}). Reason: {reason}",
+            who.name,
+            role.replace('_', " ")
+        ),
+        Event::GlassReviewed { by, note, .. } => {
+            format!("Break-glass reviewed by {}. {note}", by.name)
+        }
+        Event::LegalHoldPlaced { reason, by } => {
+            format!("Legal hold placed by {}. Reason: {reason}", by.name)
+        }
+        Event::LegalHoldLifted { reason, by } => {
+            format!("Legal hold lifted by {}. Reason: {reason}", by.name)
+        }
+        // Each has its sentence above.
+        other => other.name().replace('_', " "),
     }
 }
 

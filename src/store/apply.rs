@@ -69,7 +69,7 @@ async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         &rows,
         4,
         "UPDATE stream SET version = v.column3, head = v.column4 FROM (VALUES ",
-        ") AS v WHERE stream.id = v.column1 AND stream.version = v.column2",
+        ") AS v WHERE stream.id = v.column1 AND stream.version = v.column2 AND stream.wrapped_key IS NOT NULL",
         |q, r| q.bind(r.id).bind(r.from).bind(r.to).bind(&r.head)
     );
     if moved != rows.len() as u64 {
@@ -99,9 +99,9 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        16,
-        "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts) VALUES ",
-        " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts",
+        18,
+        "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held) VALUES ",
+        " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts, restricted = excluded.restricted, held = excluded.held",
         |q, r| q
             .bind(r.id)
             .bind(&r.reference)
@@ -119,6 +119,8 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.version)
             .bind(r.changed_at)
             .bind(&r.sealed_facts)
+            .bind(r.restricted)
+            .bind(r.held)
     );
     let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
     many!(
@@ -288,8 +290,8 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
 
 async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     for a in sets.iter().flat_map(|s| &s.audit) {
-        const SQL: &str = "INSERT INTO audit (at, actor, action, case_id) VALUES ($1, $2, $3, $4)";
-        on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).execute(c).await?.rows_affected());
+        const SQL: &str = "INSERT INTO audit (at, actor, action, case_id, role, purpose) VALUES ($1, $2, $3, $4, $5, $6)";
+        on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).bind(a.role).bind(a.purpose).execute(c).await?.rows_affected());
     }
     for d in sets.iter().flat_map(|s| &s.sent_drafts) {
         const SQL: &str = "UPDATE draft SET sent_at = $2, changed_at = $2, case_id = $3, expires_at = $4, sealed = $5, version = version + 1 WHERE id = $1 AND sent_at IS NULL";
@@ -321,6 +323,9 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     for (panel, case) in sets.iter().flat_map(|s| &s.unlisted) {
         const SQL: &str = "DELETE FROM panel_case WHERE panel_id = $1 AND case_id = $2";
         on!(conn conn, |c| sqlx::query(SQL).bind(panel).bind(case).execute(c).await?.rows_affected());
+    }
+    for a in sets.iter().flat_map(|s| &s.access) {
+        super::access::change(conn, a).await?;
     }
     Ok(())
 }

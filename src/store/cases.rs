@@ -21,6 +21,9 @@ pub struct CaseFilter {
     pub lookups: Vec<Vec<u8>>,
     /// For the queue: ready first and oldest death first, instead of newest notification first.
     pub queue: bool,
+    /// Restricted cases that are not open to this person at this time are left out; with `None`
+    /// they are listed.
+    pub open_to: Option<(Uuid, DateTime<Utc>)>,
 }
 
 /// Where a page of a list starts and how long it is.
@@ -31,6 +34,7 @@ pub struct Page {
 }
 
 /// One row of a case list; nothing personal in it.
+#[allow(clippy::struct_excessive_bools)] // columns
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Listed {
     pub id: Uuid,
@@ -48,9 +52,14 @@ pub struct Listed {
     pub blockers: String,
     /// Alerts that wait for a person's acknowledgement.
     pub waiting: i64,
+    /// Open to a named list of people only.
+    pub restricted: bool,
+    /// Restricted, and not open to whoever asked: only the reference counts.
+    #[sqlx(default)]
+    pub hidden: bool,
 }
 
-const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting FROM cases WHERE ";
+const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, restricted FROM cases WHERE ";
 
 /// An alert with what its attempts show.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -120,6 +129,14 @@ macro_rules! filtered {
             }
             q.push("))");
         }
+        if let Some((user, now)) = f.open_to {
+            q.push(
+                " AND (NOT restricted OR id IN (SELECT case_id FROM case_person WHERE user_id = ",
+            )
+            .push_bind(user);
+            q.push(") OR id IN (SELECT case_id FROM glass WHERE user_id = ").push_bind(user);
+            q.push(" AND until_at > ").push_bind(now).push("))");
+        }
         if let Some((at, id)) = page.after {
             q.push(" AND (received_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
         }
@@ -157,7 +174,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn case_row(&self, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
-        const SQL: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts FROM cases WHERE id = $1";
+        const SQL: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held FROM cases WHERE id = $1";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_optional(p).await?))
     }
 
@@ -239,7 +256,8 @@ impl Store {
         action: &'static str,
         case: Option<CaseId>,
     ) -> Result<(), CommitError> {
-        let row = AuditRow { at, actor: actor.to_owned(), action, case_id: case.map(|c| c.0) };
+        let case_id = case.map(|c| c.0);
+        let row = AuditRow { at, actor: actor.to_owned(), action, case_id, ..AuditRow::default() };
         self.commit(ChangeSet { audit: vec![row], ..ChangeSet::default() }).await
     }
 

@@ -42,6 +42,8 @@ pub struct ChangeSet {
     pub panels: Vec<PanelRow>,
     pub listed: Vec<PanelCaseRow>,
     pub unlisted: Vec<(Uuid, Uuid)>,
+    /// Moves of who may open a restricted case.
+    pub access: Vec<AccessChange>,
 }
 
 impl ChangeSet {
@@ -103,6 +105,7 @@ pub struct Entry {
 }
 
 /// The read row of a case.
+#[allow(clippy::struct_excessive_bools)] // columns
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct CaseRow {
     pub id: Uuid,
@@ -122,6 +125,10 @@ pub struct CaseRow {
     pub version: i64,
     pub changed_at: DateTime<Utc>,
     pub sealed_facts: Vec<u8>,
+    /// Open to a named list of people only.
+    pub restricted: bool,
+    /// Under legal hold.
+    pub held: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -289,12 +296,39 @@ pub struct AnswerRow {
     pub at: DateTime<Utc>,
 }
 
-#[derive(Clone, Debug)]
+/// Who looked at what, in which role and, where that is known, why.
+#[derive(Clone, Debug, Default)]
 pub struct AuditRow {
     pub at: DateTime<Utc>,
     pub actor: String,
     pub action: &'static str,
     pub case_id: Option<Uuid>,
+    pub role: &'static str,
+    /// A word; reasons in free text are sealed in the journal.
+    pub purpose: &'static str,
+}
+
+/// A move of who may open a restricted case.
+#[derive(Clone, Debug)]
+pub enum AccessChange {
+    /// The whole list anew.
+    People {
+        case_id: Uuid,
+        people: Vec<Uuid>,
+    },
+    Glass {
+        case_id: Uuid,
+        user_id: Uuid,
+        at: DateTime<Utc>,
+        until: DateTime<Utc>,
+        role: String,
+    },
+    Reviewed {
+        case_id: Uuid,
+        user_id: Uuid,
+        broken_at: DateTime<Utc>,
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, sqlx::FromRow)]

@@ -3,11 +3,14 @@
 //! The same SQL runs on `SQLite` and `PostgreSQL`. What is personal is sealed before it gets here, so
 //! that a stolen file tells nobody anything.
 
+mod access;
 mod apply;
+mod audit;
 pub mod backup;
 mod budget;
 mod cases;
 pub mod changes;
+mod destroy;
 mod directory;
 mod drafts;
 mod engine;
@@ -29,8 +32,11 @@ mod verify;
 mod watch;
 mod writer;
 
+pub use access::{Found, GlassRow};
+pub use audit::{AuditLine, AuditQuery, Somebody};
 pub use budget::Budget;
 pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
+pub use destroy::DestructionRow;
 pub use directory::PointRow;
 pub use drafts::DraftRow;
 pub use engine::{Pool, Target, refuse_old};

@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::changes::{
-    AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow,
+    AccessChange, AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow,
 };
 use super::keys::ServiceKey;
 use crate::domain::age;
@@ -35,6 +35,8 @@ pub(super) fn case_row(s: &CaseState, sealed_facts: Vec<u8>) -> CaseRow {
         version: s.version,
         changed_at: s.changed_at,
         sealed_facts,
+        restricted: s.keeping.restricted.is_some(),
+        held: s.keeping.hold.is_some(),
     }
 }
 
@@ -76,13 +78,37 @@ impl Store {
                 });
             }
             Event::TakenOffPanel { panel, .. } => set.unlisted.push((panel.0, id.0)),
+            Event::CaseRestricted { people, .. } => {
+                let people = people.iter().map(|p| p.id).collect();
+                set.access.push(AccessChange::People { case_id: id.0, people });
+            }
+            Event::CaseUnrestricted { .. } => {
+                set.access.push(AccessChange::People { case_id: id.0, people: Vec::new() });
+            }
+            Event::GlassBroken { who, role, until, .. } => set.access.push(AccessChange::Glass {
+                case_id: id.0,
+                user_id: who.id,
+                at: recorded.at,
+                until: *until,
+                role: role.clone(),
+            }),
+            Event::GlassReviewed { who, broken_at, .. } => {
+                set.access.push(AccessChange::Reviewed {
+                    case_id: id.0,
+                    user_id: *who,
+                    broken_at: *broken_at,
+                    at: recorded.at,
+                });
+            }
             Event::JarAssessed { .. }
             | Event::JarCalled { .. }
             | Event::AlertStepped { .. }
             | Event::AlertHandedOn { .. }
             | Event::ObligationMended { .. }
             | Event::JarPlanEntered { .. }
-            | Event::MilestoneRecorded { .. } => {}
+            | Event::MilestoneRecorded { .. }
+            | Event::LegalHoldPlaced { .. }
+            | Event::LegalHoldLifted { .. } => {}
         }
         self.progress(set, id, before, recorded);
     }

@@ -29,7 +29,7 @@ struct StreamKey {
 }
 
 impl Store {
-    /// Empties and refills `cases`, `case_lookup`, `alert` and `panel_case` in one transaction, so
+    /// Empties and refills `cases`, `case_lookup`, `alert`, `panel_case`, `case_person` and `glass` in one transaction, so
     /// that readers see the old rows or the new ones. Run it while nothing serves.
     ///
     /// # Errors
@@ -56,6 +56,8 @@ impl Store {
             "DELETE FROM case_lookup",
             "DELETE FROM alert",
             "DELETE FROM panel_case",
+            "DELETE FROM case_person",
+            "DELETE FROM glass",
         ] {
             conn.run(sql).await?;
         }
@@ -77,6 +79,8 @@ impl Store {
                 }
             }
         }
+        // What is left of destroyed cases: that they were.
+        conn.run(super::destroy::STONES).await?;
         // What the attempts show, on top of what people did.
         for state in
             [AlertState::Sending, AlertState::Accepted, AlertState::Delivered, AlertState::Opened]

@@ -6,7 +6,7 @@ use super::engine::{Conn, on};
 use super::journal::{GENESIS, entry_hash};
 use super::seal::root_over;
 use super::{Store, StoreError};
-use crate::platform::crypt::hex;
+use crate::platform::crypt::{CryptError, hex};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use std::collections::{HashMap, HashSet};
@@ -38,6 +38,8 @@ struct Head {
     key_name: Option<String>,
     wrapped_key: Option<Vec<u8>>,
     reference: Option<String>,
+    /// Its key was destroyed, and there is a certificate that fits.
+    destroyed: bool,
 }
 
 #[derive(Clone, sqlx::FromRow)]
@@ -91,12 +93,15 @@ impl Store {
         report: &mut Report,
         seals: &HashMap<Uuid, Vec<SealedHead>>,
     ) -> Result<(), StoreError> {
-        const HEADS: &str = "SELECT s.id, s.version, s.head, s.sealed_version, s.key_name, s.wrapped_key, c.reference FROM stream s LEFT JOIN cases c ON c.id = s.id ORDER BY s.id";
+        const HEADS: &str = "SELECT s.id, s.version, s.head, s.sealed_version, s.key_name, s.wrapped_key, c.reference, EXISTS (SELECT 1 FROM destruction d WHERE d.case_id = s.id AND d.confirmed_at IS NOT NULL AND d.head = s.head AND d.version = s.version) AS destroyed FROM stream s LEFT JOIN cases c ON c.id = s.id ORDER BY s.id";
         const ENTRIES: &str = "SELECT stream_id, version, name, at, actor, payload, hash FROM journal ORDER BY stream_id, version";
         let heads: Vec<Head> = on!(conn &mut *conn, |c| sqlx::query_as(HEADS).fetch_all(c).await?);
         for h in &heads {
             let key = self.unwrap_case_key(h.id, h.key_name.as_deref(), h.wrapped_key.as_deref());
-            if let Err(e) = key {
+            let certified = h.destroyed && matches!(key, Err(CryptError::Destroyed));
+            if let Err(e) = key
+                && !certified
+            {
                 report.findings.push(Finding {
                     place: place(h.reference.as_ref(), h.id),
                     what: format!("its key cannot be used: {e}"),

@@ -3,6 +3,9 @@
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Fields read of one form; no page of ours has as many.
+const FIELDS: usize = 2000;
+
 /// The fields of a posted form.
 #[derive(Clone, Debug, Default)]
 pub struct Form(BTreeMap<String, String>);
@@ -11,7 +14,8 @@ impl Form {
     /// Reads `application/x-www-form-urlencoded`.
     #[must_use]
     pub fn parse(body: &[u8]) -> Self {
-        Self(form_urlencoded::parse(body).map(|(k, v)| (k.into_owned(), v.into_owned())).collect())
+        let read = form_urlencoded::parse(body).take(FIELDS);
+        Self(read.map(|(k, v)| (k.into_owned(), v.into_owned())).collect())
     }
 
     #[must_use]

@@ -38,6 +38,7 @@ pub(super) fn around(router: Router, web: Web) -> Router {
             )
             .into_response()
         }))
+        .layer(from_fn_with_state(web.clone(), super::limits::limited))
         .layer(from_fn_with_state(web, headers))
 }
 

@@ -8,6 +8,7 @@ mod form;
 mod health;
 mod hooks;
 mod layers;
+pub mod limits;
 mod pages;
 mod problem;
 mod render;
@@ -46,6 +47,9 @@ pub struct Web {
     pub codes: Arc<throttle::Throttle>,
     /// What carriers' call-backs prove themselves with.
     pub hooks: Arc<HookKeys>,
+    /// Requests a minute, and who has asked how often.
+    pub budgets: limits::Budgets,
+    pub limiter: Arc<limits::Limiter>,
     /// Turns true when the service stops: pages that watch let go.
     pub stopping: tokio::sync::watch::Receiver<bool>,
     /// Catchers of the demo.

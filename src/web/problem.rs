@@ -79,6 +79,7 @@ impl From<ServiceError> for Problem {
         let said = e.to_string();
         match e {
             ServiceError::NotFound => Self::not_found(),
+            ServiceError::Destroyed => Self::new(StatusCode::GONE, "destroyed", said),
             ServiceError::Forbidden => Self::new(StatusCode::FORBIDDEN, "not_allowed", said),
             ServiceError::Invalid(problems) => {
                 let fields: Vec<&str> = problems.iter().map(|p| p.field.as_str()).collect();

@@ -67,7 +67,9 @@ pub fn json(body: &[u8]) -> Result<Value, Problem> {
         // A name that looks like a field is shown; anything else may be somebody's text.
         Some(path) => {
             let plain = path.len() < 80
-                && path.chars().all(|c| c.is_ascii_alphanumeric() || "_-.[]".contains(c));
+                && path
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-.[]".contains(c));
             let name = if plain { path.as_str() } else { "(a field)" };
             Err(Problem::field(name, "appears_twice", "appears twice; send it once"))
         }

@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 pub struct Program {
     pub dir: std::path::PathBuf,
     pub port: u16,
-    key: String,
+    pub key: String,
     url: String,
     pub token: String,
-    child: Option<Child>,
+    pub child: Option<Child>,
 }
 
 impl Program {

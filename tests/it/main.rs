@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic)] // tests and benches say what they expect
 
+mod access;
 mod api;
 mod commands;
 mod components;
@@ -14,10 +15,12 @@ mod doubles;
 mod exchange;
 mod faults;
 mod notify_flow;
+mod privacy;
 mod providers;
 mod reach;
 mod rota;
 mod schedules;
+mod security;
 mod sign_in;
 mod store;
 mod stories;

@@ -273,6 +273,16 @@ impl App {
         change: impl FnOnce(&mut Config),
         clock: SharedClock,
     ) -> Self {
+        Self::with_areas(db, sink, &[area], change, clock).await
+    }
+
+    pub async fn with_areas(
+        db: Db,
+        sink: Sink,
+        areas: &[&str],
+        change: impl FnOnce(&mut Config),
+        clock: SharedClock,
+    ) -> Self {
         let mut config = config_for(&db);
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -282,8 +292,8 @@ impl App {
         let host = if named { "localhost" } else { "127.0.0.1" };
         let url = url.replace("127.0.0.1", host);
         config.server.public_url.clone_from(&url);
-        let area = area::parse("test", area).unwrap();
-        let directory = Arc::new(Directory::from_areas(vec![("test".into(), area)]).unwrap());
+        let areas = areas.iter().map(|a| ("test".into(), area::parse("test", a).unwrap()));
+        let directory = Arc::new(Directory::from_areas(areas.collect()).unwrap());
         let running = app::start(&config, directory, listener, clock.clone(), None).await.unwrap();
         let scopes: Vec<TokenScope> =
             TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect();

@@ -19,7 +19,7 @@ const ANSWERED: [&str; 9] = [
 ];
 
 /// Kinds that are not about a case, so have no reference.
-const WITHOUT_CASE: [&str; 8] = [
+const WITHOUT_CASE: [&str; 9] = [
     "coverage_gap",
     "covered_tonight",
     "tonight",
@@ -28,6 +28,7 @@ const WITHOUT_CASE: [&str; 8] = [
     "draft_code",
     "watcher",
     "invitation",
+    "break_glass",
 ];
 
 /// Longer calls are hung up on.

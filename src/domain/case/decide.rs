@@ -55,6 +55,16 @@ pub enum Refusal {
     ReviewedCannotBeWithdrawn,
     #[error("no agency of this name was asked to respond")]
     NoSuchAgency,
+    #[error("a drill is not restricted: there is no child in it")]
+    OnlyADrill,
+    #[error("the case is not restricted")]
+    NotRestricted,
+    #[error("nothing waits for review")]
+    NothingToReview,
+    #[error("no legal hold stands on this case")]
+    NoHold,
+    #[error("the time for which this case is kept is not over, or a legal hold stands")]
+    NotDue,
 }
 
 /// A new death.

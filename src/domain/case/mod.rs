@@ -2,10 +2,15 @@
 //! (commands). `decide_*` turn a state and a wish into events or a refusal; [`apply`] folds events
 //! into a state. Nothing else changes a case.
 
+mod access;
 mod decide;
 mod jar_plan;
 mod obligation;
 
+pub use access::{
+    GLASS_HOURS, Glass, Keeping, LegalHold, Restricted, break_glass, lift_hold, place_hold,
+    restrict, review_glass, unrestrict,
+};
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
@@ -47,6 +52,8 @@ pub struct CaseState {
     pub alerts: BTreeMap<AlertId, Alert>,
     pub milestones: BTreeMap<Milestone, Record>,
     pub listing: Option<Listing>,
+    /// Who may open it, and whether it may be destroyed.
+    pub keeping: Keeping,
     /// Number of events so far.
     pub version: i64,
     pub changed_at: DateTime<Utc>,
@@ -189,6 +196,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             alerts: BTreeMap::new(),
             milestones: BTreeMap::new(),
             listing: None,
+            keeping: Keeping::default(),
             version: 1,
             changed_at: at,
         });
@@ -325,6 +333,12 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.listing = Some(Listing { panel, panel_name, held_on, anonymous_reference });
         }
         Event::TakenOffPanel { .. } => s.listing = None,
+        event @ (Event::CaseRestricted { .. }
+        | Event::CaseUnrestricted { .. }
+        | Event::GlassBroken { .. }
+        | Event::GlassReviewed { .. }
+        | Event::LegalHoldPlaced { .. }
+        | Event::LegalHoldLifted { .. }) => s.keeping.apply(at, event),
     }
 }
 

@@ -198,9 +198,13 @@ impl<'n> Object<'n> {
             let seen = self.notes.unrecognised.len();
             if seen < MOST {
                 // The name of an unknown field is the sender's text; it is repeated only if it
-                // looks like a field name, so that nothing personal comes back in a warning.
-                let plain =
-                    |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
+                // looks like a field name, so that nothing personal comes back in a warning: ours
+                // are lower case, names of people are not.
+                let plain = |c: char| {
+                    c.is_ascii_lowercase()
+                        || c.is_ascii_digit()
+                        || matches!(c, '_' | '-' | '.' | '[' | ']')
+                };
                 let shown = path.len() <= 80
                     && path.chars().all(plain)
                     && path.chars().filter(char::is_ascii_digit).count() <= 4;

@@ -1,6 +1,7 @@
 //! Lists, single cases and changes to them.
 
 use super::{json, raw_json};
+use crate::auth::policy::Action;
 use crate::domain::event::Person;
 use crate::domain::facts::Amendment;
 use crate::domain::id::Reference;
@@ -180,6 +181,8 @@ fn item(r: &Listed) -> Value {
         "died_on": r.died_on,
         "blockers": serde_json::from_str::<Value>(&r.blockers).unwrap_or_default(),
         "waiting_for_acknowledgement": r.waiting,
+        "restricted": r.restricted,
+        "open_to_you": !r.hidden,
     })
 }
 
@@ -255,7 +258,7 @@ pub(super) async fn amend(
         })?;
         Ok(Wish::Amend(Box::new(AmendmentRequest { facts: value, how, reason })))
     };
-    change(&web, &headers, &text, body, read).await
+    change(&web, &headers, &text, body, Action::ChangeCase, read).await
 }
 
 pub(super) async fn decide_jar(
@@ -294,7 +297,7 @@ pub(super) async fn decide_jar(
             }
         }
     };
-    change(&web, &headers, &text, body, read).await
+    change(&web, &headers, &text, body, Action::DecideJar, read).await
 }
 
 pub(super) fn person(mut o: Object<'_>) -> Person {
@@ -344,7 +347,7 @@ pub(super) async fn milestone(
         };
         Ok(Wish::Milestone { record: Record { milestone, standing, on, category }, note })
     };
-    change(&web, &headers, &text, body, read).await
+    change(&web, &headers, &text, body, Action::ChangeCase, read).await
 }
 
 pub(super) async fn change(
@@ -352,10 +355,13 @@ pub(super) async fn change(
     headers: &HeaderMap,
     text: &str,
     body: Body,
+    action: Action,
     read: impl FnOnce(Value) -> Result<Wish, Problem>,
 ) -> Result<Response, Problem> {
     let caller = bearer(web, headers).await?;
     let reference = reference(text)?;
+    // Before the body is read: a wrong body does not tell a case that is not theirs from none.
+    web.service.check(&caller, &reference, action).await?;
     let bytes = request::bytes(web, body).await?;
     let idempotency = request::idempotency(headers, &bytes)?;
     let wish = read(request::json(&bytes)?)?;

@@ -1,5 +1,6 @@
 //! The JSON API, version 1.
 
+mod access;
 mod alerts;
 mod cases;
 mod directory;
@@ -34,6 +35,8 @@ pub(super) const PATHS: &[(&str, &str)] = &[
     ("post", "/api/v1/cases/{reference}/milestones"),
     ("post", "/api/v1/cases/{reference}/withdrawals"),
     ("post", "/api/v1/cases/{reference}/jar/plan"),
+    ("post", "/api/v1/cases/{reference}/restrictions"),
+    ("post", "/api/v1/cases/{reference}/holds"),
     ("get", "/api/v1/board"),
     ("post", "/api/v1/drills"),
     ("get", "/api/v1/drills/{reference}"),
@@ -67,6 +70,8 @@ pub(super) fn routes() -> Router<Web> {
         .route("/api/v1/cases/{reference}/milestones", post(cases::milestone))
         .route("/api/v1/cases/{reference}/withdrawals", post(reach::withdraw))
         .route("/api/v1/cases/{reference}/jar/plan", post(reach::plan))
+        .route("/api/v1/cases/{reference}/restrictions", post(access::restrict))
+        .route("/api/v1/cases/{reference}/holds", post(access::hold))
         .route("/api/v1/board", get(reach::board))
         .route("/api/v1/drills", post(reach::start_drill))
         .route("/api/v1/drills/{reference}", get(reach::drill))

@@ -2,6 +2,7 @@
 
 use super::cases::{fields, reference};
 use super::{json, raw_json};
+use crate::auth::policy::Action;
 use crate::domain::case::Refusal;
 use crate::domain::id::PanelId;
 use crate::export::cell::harmless;
@@ -71,6 +72,7 @@ pub(super) async fn add(
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
     let panel = panel_id(&text)?;
+    web.service.check_panel(&caller, panel, Action::ChangePanels).await?;
     let value = request::json(&request::bytes(&web, body).await?)?;
     let (mut references, one, despite) =
         fields(value, |o| (o.texts("references"), o.text("reference"), o.text("despite")))?;
@@ -78,7 +80,6 @@ pub(super) async fn add(
     if references.is_empty() {
         return Err(Problem::field("references", "required", "name at least one case"));
     }
-    web.service.panel(&caller, panel).await?;
     let (mut added, mut refused) = (Vec::new(), Vec::new());
     let mut last = None;
     for text in references {

@@ -2,6 +2,7 @@
 
 use super::cases::{change, fields, person, reference};
 use super::json;
+use crate::auth::policy::Action;
 use crate::service::Wish;
 use crate::web::Web;
 use crate::web::problem::Problem;
@@ -29,7 +30,7 @@ pub(super) async fn withdraw(
     let read = |value: Value| {
         fields(value, |o| Wish::Withdraw { reason: o.text("reason").unwrap_or_default() })
     };
-    change(&web, &headers, &text, body, read).await
+    change(&web, &headers, &text, body, Action::Withdraw, read).await
 }
 
 pub(super) async fn plan(
@@ -45,7 +46,7 @@ pub(super) async fn plan(
             person: person(o.object("person")),
         })
     };
-    change(&web, &headers, &text, body, read).await
+    change(&web, &headers, &text, body, Action::EnterPlan, read).await
 }
 
 pub(super) async fn start_drill(

@@ -174,7 +174,7 @@ async fn context(
 ) -> Result<Value, ServiceError> {
     let may_acknowledge = |area: Option<&str>| {
         let agencies: Vec<&str> = caller.agency.as_deref().into_iter().collect();
-        may(caller, Action::Acknowledge, Object { area, agencies: &agencies })
+        may(caller, Action::Acknowledge, Object { area, agencies: &agencies, ..Object::default() })
     };
     let now = web.service.clock.now();
     match what {
@@ -197,7 +197,7 @@ async fn context(
             let findings = web.service.findings(caller).await?;
             let cases: Vec<Value> = cases
                 .iter()
-                .map(|c| json!({ "reference": c.reference, "drill": c.drill, "received_at": c.received_at, "alerts": shown(&c.alerts) }))
+                .map(|c| json!({ "reference": c.reference, "drill": c.drill, "restricted": c.restricted, "received_at": c.received_at, "alerts": shown(&c.alerts) }))
                 .collect();
             Ok(json!({
                 "frame": frame,

@@ -43,8 +43,10 @@ pub(super) async fn show(
 async fn again(web: &Web, session: &Session, text: &str, form: &Form, e: ServiceError) -> Response {
     let p = crate::web::problem::Problem::from(e);
     let may_show = matches!(p.status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
-    let Ok(mut c) = context(web, &session.caller, text).await else {
-        return web.templates.error(p.status, "That was not done", &p.detail);
+    let mut c = match context(web, &session.caller, text).await {
+        Ok(c) => c,
+        // Not theirs, or not there: what was wrong with the form is beside the point.
+        Err(e) => return failed(web, e),
     };
     if !may_show {
         return web.templates.error(p.status, "That was not done", &p.detail);
@@ -68,9 +70,12 @@ async fn context(
     let reference = Reference::parse(text).ok_or(ServiceError::NotFound)?;
     let d = web.service.case(caller, &reference).await?;
     let timeline = web.service.timeline(caller, &reference).await?;
+    let mut access = json!(web.service.access_view(caller, &d.state).await?);
     let s = &d.state;
     let stage = stage(s);
-    let may = |a| may(caller, a, Object { area: Some(&s.area), agencies: &[] });
+    let may =
+        |a| may(caller, a, Object { area: Some(&s.area), agencies: &[], ..Object::default() });
+    access["may_audit"] = json!(may(Action::ReadAudit));
     let panels = if may(Action::ChangePanels) {
         web.service.panels(caller).await?.into_iter().filter(|p| p.area == s.area).collect()
     } else {
@@ -123,6 +128,7 @@ async fn context(
         "drill": s.drill,
         "plan": s.plan.iter().map(|e| json!({ "at": e.at, "agency": web.service.agency_name(&s.area, &e.agency), "who": e.person.name, "entry": e.entry })).collect::<Vec<_>>(),
         "plan_agencies": plan_agencies(caller, s),
+        "access": access,
     }))
 }
 
@@ -138,7 +144,8 @@ fn plan_agencies(caller: &crate::auth::policy::Caller, s: &CaseState) -> Vec<(St
     out
 }
 
-async fn back(
+/// What follows a change of a case: its page, or the page again with what was wrong.
+pub(super) async fn back(
     web: &Web,
     session: &Session,
     reference: &str,
@@ -152,6 +159,21 @@ async fn back(
     }
 }
 
+/// Whether they may at all: before anything of the form is read, so that a wrong form does not tell
+/// a case that is not theirs from one that is not there.
+pub(super) async fn guard(
+    web: &Web,
+    session: &Session,
+    text: &str,
+    action: Action,
+) -> Result<(), Response> {
+    let allowed = match Reference::parse(text) {
+        Some(r) => web.service.check(&session.caller, &r, action).await,
+        None => Err(ServiceError::NotFound),
+    };
+    allowed.map_err(|e| failed(web, e))
+}
+
 pub(super) async fn milestone(
     State(web): State<Web>,
     headers: HeaderMap,
@@ -162,6 +184,9 @@ pub(super) async fn milestone(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::ChangeCase).await {
+        return r;
+    }
     let read = || {
         let reference = Reference::parse(&text).ok_or(ServiceError::NotFound)?;
         let wrong = |f, m: &str| crate::service::invalid(f, "required", m);
@@ -206,6 +231,9 @@ pub(super) async fn decide_jar(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::DecideJar).await {
+        return r;
+    }
     let consulted = form
         .get("consulted")
         .split([',', '\n'])
@@ -245,6 +273,9 @@ pub(super) async fn plan(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::EnterPlan).await {
+        return r;
+    }
     let agency = session.caller.agency.clone().unwrap_or_else(|| form.get("agency").to_owned());
     let wish = Wish::Plan {
         agency,
@@ -269,6 +300,9 @@ pub(super) async fn withdraw(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::Withdraw).await {
+        return r;
+    }
     let wish = Wish::Withdraw { reason: form.get("withdraw_reason").to_owned() };
     let done = match Reference::parse(&text) {
         Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
@@ -287,6 +321,9 @@ pub(super) async fn list_for_panel(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::ChangePanels).await {
+        return r;
+    }
     let despite = Some(form.get("despite").to_owned()).filter(|d| !d.is_empty());
     let panel = Uuid::try_parse(form.get("panel")).map(PanelId);
     let done = match (Reference::parse(&text), panel) {

@@ -1,12 +1,12 @@
 //! The coordinator's queue.
 
 use super::{change, failed, signed_in};
-use crate::auth::policy::{Action, Caller, Object, may};
+use crate::auth::policy::{Action, Caller, Object, Role, Who, may};
 use crate::domain::age::band_label;
 use crate::domain::civil_time;
 use crate::domain::id::Reference;
 use crate::domain::ready::{Blocker, Stage};
-use crate::service::CaseQuery;
+use crate::service::{CaseQuery, ServiceError};
 use crate::store::Listed;
 use crate::web::Web;
 use crate::web::pages::Frame;
@@ -31,6 +31,8 @@ struct Row {
     ready: bool,
     blockers: Vec<Blocker>,
     waiting: i64,
+    /// Restricted and not open to whoever looks.
+    restricted: bool,
 }
 
 #[derive(Serialize)]
@@ -58,6 +60,14 @@ pub(super) async fn queue(
         Ok(s) => s,
         Err(r) => return r,
     };
+    // Who lists no cases starts where they have something to do.
+    if let Who::Person { role, .. } = &session.caller.who {
+        match role {
+            Role::PanelMember | Role::Chair => return see_other("/panels"),
+            Role::Notifier => return see_other("/notify"),
+            _ => {}
+        }
+    }
     let mut q = request::query(query.as_deref());
     let stage = q.remove("stage").filter(|s| Stage::parse(s).is_some()).unwrap_or_default();
     let jars = ["triggered", "provisional", "not_triggered"];
@@ -86,6 +96,11 @@ pub(super) async fn search(State(web): State<Web>, headers: HeaderMap, body: Bod
         Ok(s) => s,
         Err(r) => return r,
     };
+    let own: Vec<&str> = session.caller.agency.as_deref().into_iter().collect();
+    let object = Object { agencies: &own, ..Object::default() };
+    if !may(&session.caller, Action::ReadCase, object) {
+        return failed(&web, ServiceError::Forbidden);
+    }
     let text = form.get("q").to_owned();
     if let Some(reference) = Reference::parse(&text) {
         return see_other(&format!("/cases/{reference}"));
@@ -125,7 +140,10 @@ async fn list(
     };
     let today = civil_time::date_of(web.service.clock.now());
     let row = |r: Listed| Row {
-        stage: Stage::parse(&r.stage).map_or("", Stage::label),
+        stage: match r.stage.as_str() {
+            "destroyed" => "Destroyed",
+            word => Stage::parse(word).map_or("", Stage::label),
+        },
         jar: r.jar,
         age_band: band_label(r.age_band.as_deref()),
         received_at: r.received_at,
@@ -133,6 +151,7 @@ async fn list(
         ready: r.ready,
         blockers: serde_json::from_str(&r.blockers).unwrap_or_default(),
         waiting: r.waiting,
+        restricted: r.hidden,
         reference: r.reference,
     };
     let context = Context {

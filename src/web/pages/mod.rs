@@ -1,7 +1,9 @@
 //! Pages for people. Without JavaScript, on a phone, and with what was typed kept on an error.
 
+mod access;
 mod account;
 mod acknowledge;
+mod audit;
 mod board;
 mod case;
 mod desk;
@@ -10,8 +12,10 @@ mod drafts;
 mod drills;
 mod notify;
 mod panels;
+mod retention;
 mod sign;
 mod spoke;
+mod subject;
 mod users;
 
 use super::Web;
@@ -47,6 +51,19 @@ pub(super) fn routes() -> Router<Web> {
         .route("/cases/{reference}/jar", post(case::decide_jar))
         .route("/cases/{reference}/alerts/{id}", get(spoke::show).post(spoke::send))
         .route("/cases/{reference}/panel", post(case::list_for_panel))
+        .route("/cases/{reference}/restrict", post(access::restrict))
+        .route("/cases/{reference}/unrestrict", post(access::unrestrict))
+        .route("/cases/{reference}/hold", post(access::hold))
+        .route("/break-glass", get(access::glass_form).post(access::break_glass))
+        .route("/audit", get(audit::people))
+        .route("/audit/cases/{reference}", get(audit::of_case))
+        .route("/audit/cases/{reference}/export.csv", get(audit::csv))
+        .route("/audit/cases/{reference}/review", post(audit::review))
+        .route("/retention", get(retention::list))
+        .route("/retention/{reference}", get(retention::certificate))
+        .route("/retention/{reference}/ask", post(retention::ask))
+        .route("/retention/{reference}/confirm", post(retention::confirm))
+        .route("/subject-access", get(subject::form).post(subject::make))
         .route("/panels", get(panels::list).post(panels::create))
         .route("/panels/{id}", get(panels::show))
         .route("/panels/{id}/list.csv", get(panels::csv))
@@ -131,6 +148,7 @@ pub(super) fn failed(web: &Web, e: ServiceError) -> Response {
         StatusCode::FORBIDDEN => "Not allowed",
         StatusCode::SERVICE_UNAVAILABLE => "The service cannot store anything right now",
         StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => "That was not done",
+        StatusCode::GONE => "Destroyed",
         _ => "Something went wrong",
     };
     web.templates.error(p.status, title, advice)

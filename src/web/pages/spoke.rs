@@ -1,7 +1,9 @@
 //! "Spoke to them by telephone", entered by somebody else with name and time: a page of its own, so
 //! that nothing refreshes under whoever is typing.
 
+use super::case::guard;
 use super::{Frame, change, failed, signed_in};
+use crate::auth::policy::Action;
 use crate::auth::session::Session;
 use crate::domain::civil_time;
 use crate::domain::event::{Means, Person};
@@ -27,6 +29,9 @@ pub(super) async fn show(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::Acknowledge).await {
+        return r;
+    }
     page(&web, &session, &text, &id, &Form::default(), StatusCode::OK, &Value::Null).await
 }
 
@@ -40,6 +45,9 @@ pub(super) async fn send(
         Ok(s) => s,
         Err(r) => return r,
     };
+    if let Err(r) = guard(&web, &session, &text, Action::Acknowledge).await {
+        return r;
+    }
     let done = match (answer(&form), Uuid::try_parse(&id)) {
         (Ok(ack), Ok(id)) => {
             web.service.acknowledge(&session.caller, AlertId(id), ack).await.map(drop)

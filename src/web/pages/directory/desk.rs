@@ -64,7 +64,7 @@ impl Desk {
     fn of(web: &Web, session: Session, frame: Frame, area: &str) -> Result<Self, Response> {
         let found = web.service.area_directory(&session.caller, area);
         let AreaVersion { area, version } = found.map_err(|e| failed(web, e))?;
-        let object = Object { area: Some(&area.id), agencies: &[] };
+        let object = Object { area: Some(&area.id), agencies: &[], ..Object::default() };
         let may_change = may(&session.caller, Action::ChangeDirectory, object);
         Ok(Self { session, frame, area, version, may_change })
     }

@@ -1,0 +1,65 @@
+//! Sections about how much may be asked, and how long cases are kept.
+
+use crate::domain::retention::Rules;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Requests a minute; 0 is no limit. A hospital comes from one address.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub notify_a_minute: u32,
+    pub notify_token_a_minute: u32,
+    pub sign_in_a_minute: u32,
+    pub pages_a_minute: u32,
+    pub api_a_minute: u32,
+}
+
+/// How long cases are kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Privacy {
+    /// Rules instead of `config/retention.toml`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retention_file: Option<PathBuf>,
+}
+
+/// The rules that hold unless a file says otherwise.
+pub const RULES: &str = include_str!("../../config/retention.toml");
+
+impl Privacy {
+    /// The rules that hold here.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no list of rules; the message names it.
+    pub fn rules(&self) -> Result<Rules, String> {
+        let text = match &self.retention_file {
+            None => RULES.to_owned(),
+            Some(path) => std::fs::read_to_string(path).map_err(|e| {
+                format!("privacy.retention_file: cannot read {}: {e}", path.display())
+            })?,
+        };
+        use figment::providers::Format;
+        let rules: Rules = figment::Figment::from(figment::providers::Toml::string(&text))
+            .extract()
+            .map_err(|e| format!("privacy.retention_file: {e}"))?;
+        rules.check().map_err(|e| format!("privacy.retention_file: {e}"))?;
+        Ok(rules)
+    }
+
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        if let Err(why) = self.rules() {
+            wrong.push(why);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_rules_can_be_used() {
+        assert!(Privacy { retention_file: None }.rules().unwrap().rule.len() >= 3);
+    }
+}

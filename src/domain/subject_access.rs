@@ -1,0 +1,275 @@
+//! What a case holds about one living person, with everybody else masked. A draft for a reviewer:
+//! every mask is listed, nothing is released by itself.
+
+use super::case::CaseState;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What stands where somebody else was named.
+pub const MASK: &str = "[masked: another person]";
+/// What stands where a number or address could be somebody else's.
+pub const MASK_REACH: &str = "[masked: a number or address]";
+
+/// One thing the case holds about the person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Item {
+    pub place: String,
+    pub text: String,
+}
+
+/// One mask, for whoever reviews the copy before it is released.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Masked {
+    pub place: String,
+    pub original: String,
+    pub mask: &'static str,
+}
+
+/// The copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Copy {
+    pub items: Vec<Item>,
+    pub masked: Vec<Masked>,
+}
+
+/// Words of a name, folded; one-letter words say nothing.
+fn words(text: &str) -> Vec<String> {
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-')
+        .filter(|w| w.chars().count() > 1)
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// Titles are nobody's name.
+const TITLES: [&str; 12] =
+    ["dr", "mr", "mrs", "ms", "miss", "prof", "sgt", "sergeant", "di", "dc", "nurse", "professor"];
+
+fn name_words(text: &str) -> Vec<String> {
+    words(text).into_iter().filter(|w| !TITLES.contains(&w.as_str())).collect()
+}
+
+/// Whether a record's name is the person's: every word of the shorter stands in the longer.
+fn is_same(person: &[String], name: &str) -> bool {
+    let other = name_words(name);
+    if person.is_empty() || other.is_empty() {
+        return false;
+    }
+    let (short, long) =
+        if other.len() < person.len() { (&other[..], person) } else { (person, &other[..]) };
+    short.len() >= 2.min(long.len()) && short.iter().all(|w| long.contains(w))
+}
+
+/// Whether a text speaks of the person.
+fn mentions(person: &[String], text: &str) -> bool {
+    let said = words(text);
+    !person.is_empty() && person.iter().all(|w| said.contains(w))
+}
+
+struct Masker<'a> {
+    person: &'a [String],
+    others: BTreeSet<String>,
+    copy: Copy,
+}
+
+impl Masker<'_> {
+    fn is_own(&self, word: &str) -> bool {
+        self.person.contains(&word.to_lowercase())
+    }
+
+    /// A text with the names of others and every number or address in it masked.
+    fn mask(&mut self, place: &str, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut last: Option<&'static str> = None;
+        for piece in text.split_inclusive(char::is_whitespace) {
+            let word = piece.trim_end();
+            let space = &piece[word.len()..];
+            let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+            let bare = core.strip_suffix("'s").unwrap_or(core);
+            let digits = core.chars().filter(char::is_ascii_digit).count();
+            let mask = if core.contains('@') || digits >= 5 {
+                Some(MASK_REACH)
+            } else if !self.is_own(bare) && self.others.contains(&bare.to_lowercase()) {
+                Some(MASK)
+            } else {
+                None
+            };
+            match mask {
+                None => out.push_str(piece),
+                Some(m) => {
+                    self.copy.masked.push(Masked {
+                        place: place.to_owned(),
+                        original: word.to_owned(),
+                        mask: m,
+                    });
+                    let after = word.trim_start_matches(|c: char| !c.is_alphanumeric());
+                    let tail = after.strip_prefix(core).unwrap_or_default();
+                    // A name of two words is one mask.
+                    if last == Some(m) {
+                        out.truncate(out.trim_end().len());
+                    } else {
+                        out.push_str(m);
+                    }
+                    out.push_str(tail);
+                    out.push_str(space);
+                    last = tail.is_empty().then_some(m);
+                    continue;
+                }
+            }
+            last = None;
+        }
+        out.trim_end().to_owned()
+    }
+
+    fn add(&mut self, place: &str, text: &str) {
+        let text = self.mask(place, text);
+        self.copy.items.push(Item { place: place.to_owned(), text });
+    }
+
+    /// A record that is the person's own: everything in it, as it stands.
+    fn own(&mut self, place: &str, record: &Value) {
+        if let Value::Object(fields) = record {
+            for (field, value) in fields {
+                let text = match value {
+                    Value::String(t) => t.clone(),
+                    Value::Null => continue,
+                    other => other.to_string(),
+                };
+                self.copy
+                    .items
+                    .push(Item { place: format!("{place}, {}", field.replace('_', " ")), text });
+            }
+        }
+    }
+}
+
+/// What a case holds about `name`. `history` is what happened, as sentences.
+#[must_use]
+pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
+    let person = name_words(name);
+    if person.len() < 2 {
+        // One word is anybody of the family.
+        return Copy::default();
+    }
+    let facts = serde_json::to_value(&s.facts).unwrap_or_default();
+    let mut others = BTreeSet::new();
+    let child = &s.facts.child;
+    let names = [&child.given_names, &child.family_name].into_iter().flatten();
+    others.extend(names.chain(&child.also_known_as).flat_map(|n| name_words(n)));
+    let mut records: Vec<(String, Value)> = Vec::new();
+    if let Some(n) = facts.get("notifier") {
+        records.push(("Notifier".to_owned(), n.clone()));
+    }
+    for (list, label) in [("household", "Household"), ("professionals", "Professionals")] {
+        let all = facts.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
+        records.extend(all.into_iter().zip(1..).map(|(r, n)| (format!("{label} {n}"), r)));
+    }
+    let name_in = |r: &Value| r.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (_, r) in &records {
+        if !is_same(&person, &name_in(r)) {
+            others.extend(name_words(&name_in(r)));
+        }
+    }
+    for a in s.alerts.values() {
+        let answered = a.acknowledged.as_ref().map(|k| k.person.name.as_str());
+        let handed = a.handed_on.as_ref().map(|(p, _)| p.name.as_str());
+        for n in answered.into_iter().chain(handed).filter(|n| !is_same(&person, n)) {
+            others.extend(name_words(n));
+        }
+    }
+    for p in s.plan.iter().filter(|p| !is_same(&person, &p.person.name)) {
+        others.extend(name_words(&p.person.name));
+    }
+    let mut m = Masker { person: &person, others, copy: Copy::default() };
+    for (place, record) in &records {
+        if is_same(&person, &name_in(record)) {
+            m.own(place, record);
+        }
+    }
+    let mut texts: Vec<(String, String)> = Vec::new();
+    if let Some(t) = &s.facts.death.circumstances {
+        texts.push(("Circumstances".to_owned(), t.clone()));
+    }
+    for (path, readings) in &s.facts.other_accounts {
+        let all: Vec<String> = readings
+            .iter()
+            .map(|r| r.as_str().map_or_else(|| r.to_string(), str::to_owned))
+            .collect();
+        texts.push((format!("Another account of {path}"), all.join("; ")));
+    }
+    texts.extend(
+        s.plan
+            .iter()
+            .map(|p| ("Response plan".to_owned(), format!("{}: {}", p.person.name, p.entry))),
+    );
+    texts.extend(history.iter().cloned());
+    for (place, text) in &texts {
+        if mentions(&person, text) {
+            m.add(place, text);
+        }
+    }
+    m.copy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::case::replay;
+    use crate::domain::event::{Event, Recorded, Route};
+    use crate::domain::id::{CaseId, Reference};
+    use chrono::{TimeZone, Utc};
+    use serde_json::json;
+
+    fn state() -> CaseState {
+        let facts = json!({
+            "child": { "given_names": "Placehold", "family_name": "Mockridge", "nhs_number": "9990000018" },
+            "death": { "circumstances": "Ann Mockridge rang 07700 900987; Placehold's uncle Bert Trial was there. Bert Trial left." },
+            "notifier": { "name": "Dr Standin", "telephone": "07700 900001" },
+            "household": [
+                { "relationship": "mother", "name": "Ann Mockridge", "age_or_date_of_birth": "29" },
+                { "relationship": "uncle", "name": "Bert Trial" },
+            ],
+        });
+        let event = Event::NotificationReceived {
+            reference: Reference::new(2026, 1),
+            area: "northshire".to_owned(),
+            route: Route::Api,
+            facts: Box::new(serde_json::from_value(facts).unwrap()),
+            warnings: Vec::new(),
+        };
+        let at = Utc.with_ymd_and_hms(2026, 2, 20, 9, 0, 0).unwrap();
+        replay(CaseId(uuid::Uuid::nil()), [Recorded { at, event }]).unwrap()
+    }
+
+    #[test]
+    fn ones_own_record_is_whole_and_others_are_masked_in_texts() {
+        let c = copy("ann mockridge", &state(), &[]);
+        let text = serde_json::to_string(&c.items).unwrap();
+        assert!(text.contains("mother") && text.contains("29"), "{text}");
+        for other in ["Bert", "Trial", "Placehold", "900987", "Standin", "9990000018"] {
+            assert!(!text.contains(other), "{other} in {text}");
+        }
+        assert!(text.contains("Ann Mockridge rang"), "their own name stays: {text}");
+        let masked: Vec<&str> = c.masked.iter().map(|m| m.original.as_str()).collect();
+        for other in ["Placehold's", "Bert", "900987;"] {
+            assert!(masked.contains(&other), "{other} is not listed: {masked:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_gets_anything_under_a_part_of_a_name_or_a_strangers() {
+        for name in ["Mockridge", "Carol Nobody", "", "Dr"] {
+            assert_eq!(copy(name, &state(), &[]).items, [], "{name}");
+        }
+    }
+
+    #[test]
+    fn the_same_case_gives_the_same_copy() {
+        let history =
+            [("What happened".to_owned(), "Said by Ann Mockridge to Bert Trial.".to_owned())];
+        let (a, b) =
+            (copy("Ann Mockridge", &state(), &history), copy("Ann Mockridge", &state(), &history));
+        assert_eq!(a, b);
+        assert!(a.items.iter().any(|i| i.text.contains("to [masked: another person].")), "{a:?}");
+    }
+}

@@ -1,0 +1,616 @@
+//! The security list, row by row: headers, forgery, stored markup, leaks, floods, exhaustion.
+
+use crate::access::served;
+use crate::faults::Program;
+use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering};
+use child_death_review::config::Config;
+use child_death_review::platform::clock::SystemClock;
+use serde_json::{Value, json};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn app_with(change: impl FnOnce(&mut Config)) -> App {
+    let sink = Sink::start().await;
+    let area = area_text(&sink, "");
+    App::with(Db::sqlite(), sink, &area, change, Arc::new(SystemClock)).await
+}
+
+fn some(path: &str) -> String {
+    let mut p = String::new();
+    for part in path.split('/').skip(1) {
+        p.push('/');
+        p.push_str(match part {
+            "{reference}" => "CDR-2026-999999",
+            "{area}" => "northshire",
+            "{agency}" => "police",
+            part if part.starts_with('{') => "00000000-0000-4000-8000-000000000000",
+            part => part,
+        });
+    }
+    p
+}
+
+/// Every route, signed in and not, found or not, carries the same guards.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_carries_the_security_headers() {
+    let app = app_with(|_| {}).await;
+    app.add_user("c@x.example", "administrator", "northshire", None).await;
+    let cookie = app.sign_in("c@x.example").await;
+    let mut seen = 0;
+    for (method, path) in served() {
+        for cookie in ["", cookie.as_str()] {
+            let verb = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            let r = app.http.request(verb, format!("{}{}", app.url, some(&path)));
+            let r = r.header("cookie", cookie).send().await.unwrap();
+            let h = r.headers();
+            let said = |n: &str| h.get(n).map_or("", |v| v.to_str().unwrap());
+            let csp = said("content-security-policy");
+            assert!(
+                csp.contains("default-src 'none'") && csp.contains("frame-ancestors 'none'"),
+                "{path}"
+            );
+            assert!(!csp.contains("unsafe"), "{path}: {csp}");
+            assert_eq!(said("x-content-type-options"), "nosniff", "{path}");
+            assert_eq!(said("x-frame-options"), "DENY", "{path}");
+            assert_eq!(
+                said("referrer-policy"),
+                "same-origin",
+                "{path}: an address never leaves to another site"
+            );
+            assert_eq!(said("cross-origin-opener-policy"), "same-origin", "{path}");
+            let cached = said("cache-control");
+            let static_one =
+                (path.starts_with("/static/") || path == "/favicon.ico") && r.status() == 200;
+            assert!(
+                static_one || cached.contains("no-store") || cached.contains("no-cache"),
+                "{path}: {cached}"
+            );
+            assert!(h.get("server").is_none() && h.get("x-powered-by").is_none());
+            seen += 1;
+        }
+    }
+    assert!(seen > 150);
+}
+
+/// No page changes anything without the session's own word, nor at another site's bidding.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_without_the_sessions_word() {
+    let app = app_with(|_| {}).await;
+    app.add_user("c@x.example", "administrator", "northshire", None).await;
+    let cookie = app.sign_in("c@x.example").await;
+    let word = csrf(&app.page("/panels", &cookie).await.1);
+    let open = ["/notify", "/a/{token}", "/sign-in"];
+    let mut seen = 0;
+    for (method, path) in served() {
+        let page = !["/api/", "/hooks/"].iter().any(|p| path.starts_with(p));
+        if method != "post" || !page || open.iter().any(|o| path.starts_with(o)) {
+            continue;
+        }
+        for (fields, site) in [
+            ("x=y".to_owned(), "same-origin"),
+            ("_csrf=wrong".to_owned(), "same-origin"),
+            (format!("_csrf={word}"), "cross-site"),
+        ] {
+            let r = app
+                .http
+                .post(format!("{}{}", app.url, some(&path)))
+                .header("cookie", &cookie)
+                .header("sec-fetch-site", site)
+                .body(fields.clone())
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(r.status(), 403, "{path} {fields} {site}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 40, "{seen}");
+    let forged = app
+        .http
+        .post(format!("{}/sign-in", app.url))
+        .header("sec-fetch-site", "cross-site")
+        .body("email=c@x.example&password=correct+horse+battery")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(forged.status(), 403, "signing in is not forged either");
+    assert_eq!(app.page("/", &cookie).await.0, 200, "the session still stands");
+}
+
+/// A session's cookie is out of scripts' reach, new at each sign-in, and dead after signing out.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_fresh_guarded_and_end() {
+    let app = app_with(|_| {}).await;
+    app.add_user("c@x.example", "coordinator", "northshire", None).await;
+    let fixed = "cdr_session=chosen-by-an-attacker";
+    let r = app
+        .http
+        .post(format!("{}/sign-in", app.url))
+        .header("cookie", fixed)
+        .body("email=c@x.example&password=correct+horse+battery")
+        .send()
+        .await
+        .unwrap();
+    let set = r.headers()["set-cookie"].to_str().unwrap().to_owned();
+    for flag in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
+        assert!(set.contains(flag), "{set}");
+    }
+    assert!(!set.contains("chosen-by-an-attacker"));
+    assert_eq!(app.page("/", fixed).await.0, 303, "a fixed id opens nothing");
+    let (one, two) = (app.sign_in("c@x.example").await, app.sign_in("c@x.example").await);
+    assert_ne!(one, two);
+    let word = csrf(&app.page("/", &one).await.1);
+    assert_eq!(app.form("/sign-out", &one, &[("_csrf", &word)]).await.0, 303);
+    assert_eq!((app.page("/", &one).await.0, app.page("/", &two).await.0), (303, 200));
+}
+
+/// Whether an account exists cannot be read from the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_does_not_say_who_exists() {
+    let app = app_with(|_| {}).await;
+    app.add_user("somebody@x.example", "coordinator", "northshire", None).await;
+    let attempt = |who: &'static str| {
+        let app = &app;
+        async move {
+            app.form("/sign-in", "", &[("email", who), ("password", "not the password")]).await
+        }
+    };
+    let (known, unknown) =
+        (attempt("somebody@x.example").await, attempt("nobodyxx@x.example").await);
+    assert_eq!(known.0, unknown.0);
+    assert_eq!(
+        crate::access::same(&known.2).replace("somebody@x.example", ""),
+        crate::access::same(&unknown.2).replace("nobodyxx@x.example", "")
+    );
+}
+
+fn marked_up(v: &mut Value, markup: &str) {
+    match v {
+        Value::String(s) if s.chars().any(char::is_alphabetic) && s.len() > 3 => {
+            *s = format!("{s}{markup}")
+        }
+        Value::Array(a) => a.iter_mut().for_each(|x| marked_up(x, markup)),
+        Value::Object(o) => o.values_mut().for_each(|x| marked_up(x, markup)),
+        _ => {}
+    }
+}
+
+/// Markup in every field comes out as text on every page.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_markup_stays_text() {
+    const MARKUP: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
+    let app = app_with(|_| {}).await;
+    for (name, role) in [("c", "coordinator"), ("g", "guardian")] {
+        app.add_user(&format!("{name}@x.example"), role, "northshire", None).await;
+    }
+    app.db
+        .run(&format!("UPDATE user_account SET name = '{}'", MARKUP.replace('\'', "''")))
+        .await
+        .unwrap();
+    let mut body = triggering();
+    for part in ["notifier", "household", "professionals"] {
+        marked_up(&mut body[part], MARKUP);
+    }
+    for field in ["given_names", "family_name"] {
+        body["child"][field] = json!(format!("Zephyrine{MARKUP}"));
+    }
+    body["child"]["address"]["lines"] = json!([MARKUP]);
+    body["death"]["circumstances"] = json!(format!("Zephyrine Test {MARKUP}"));
+    body["death"]["place"]["name"] = json!(MARKUP);
+    body[MARKUP] = json!(MARKUP);
+    let a = app.notify(body).await;
+    let reference = a["reference"].as_str().unwrap();
+    let case = format!("/api/v1/cases/{reference}");
+    let alert = a["alerts"][0]["id"].as_str().unwrap();
+    app.post(
+        &format!("/api/v1/alerts/{alert}/acknowledgements"),
+        json!({ "name": MARKUP, "role": MARKUP, "note": MARKUP }),
+    )
+    .await;
+    app.post(
+        &format!("{case}/jar/plan"),
+        json!({ "agency": "police", "entry": MARKUP, "person": { "name": MARKUP } }),
+    )
+    .await;
+    app.post(&format!("{case}/jar/decisions"), json!({ "decision": "stand_down", "reason": MARKUP, "consulted": [MARKUP], "decided_by": { "name": MARKUP } })).await;
+    app.post(
+        &format!("{case}/milestones"),
+        json!({ "milestone": "inquest", "standing": "awaited", "note": MARKUP }),
+    )
+    .await;
+    app.post(&format!("{case}/holds"), json!({ "reason": MARKUP })).await;
+    let (_, panel) =
+        app.post("/api/v1/panels", json!({ "name": MARKUP, "held_on": "2026-12-01" })).await;
+    let panel = panel["id"].as_str().unwrap();
+    app.post(
+        &format!("/api/v1/panels/{panel}/cases"),
+        json!({ "reference": reference, "despite": MARKUP }),
+    )
+    .await;
+    let cookie = app.sign_in("c@x.example").await;
+    let guardian = app.sign_in("g@x.example").await;
+    let mut pages = Vec::new();
+    for path in [
+        "/",
+        "/board",
+        "/panels",
+        "/drills",
+        "/directory",
+        "/directory/northshire",
+        "/break-glass",
+        "/subject-access",
+    ] {
+        pages.push(app.page(path, &cookie).await);
+    }
+    for path in [
+        format!("/cases/{reference}"),
+        format!("/cases/{reference}/reached"),
+        format!("/panels/{panel}"),
+    ] {
+        pages.push(app.page(&path, &cookie).await);
+    }
+    for path in
+        ["/audit".to_owned(), format!("/audit/cases/{reference}"), "/retention?all=true".to_owned()]
+    {
+        pages.push(app.page(&path, &guardian).await);
+    }
+    let word = csrf(&pages[0].1);
+    let posted = [
+        ("_csrf", word.as_str()),
+        ("reference", reference),
+        ("name", "Zephyrine Other"),
+        ("q", MARKUP),
+        ("reason", MARKUP),
+    ];
+    for path in ["/subject-access", "/search", "/break-glass"] {
+        let (s, _, page) = app.form(path, &cookie, &posted).await;
+        pages.push((s, page));
+    }
+    let (s, _, page) = app
+        .form("/notify", "", &[("child.family_name", MARKUP), ("death.circumstances", MARKUP)])
+        .await;
+    pages.push((s, page));
+    let mut shown = 0;
+    for (status, page) in pages {
+        assert!(status < 500, "{page}");
+        for raw in ["<script>alert", "<img src=x", "\"'>"] {
+            assert!(!page.contains(raw), "{raw} in {page}");
+        }
+        shown += usize::from(page.contains("&lt;script&gt;"));
+    }
+    assert!(shown >= 6, "the markup is shown somewhere: {shown}");
+}
+
+/// What is asked too often waits, says how long, and never a notification.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_requests_wait_and_notifications_go_through() {
+    let app = app_with(|c| {
+        c.limits.pages_a_minute = 100;
+        c.limits.api_a_minute = 20;
+        c.limits.sign_in_a_minute = 5;
+    })
+    .await;
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(app.get("/api/v1/cases").await.0);
+    }
+    assert!(statuses[..20].iter().all(|s| *s == 200) && statuses.contains(&429), "{statuses:?}");
+    let r = app
+        .http
+        .get(format!("{}/api/v1/cases", app.url))
+        .bearer_auth(&app.token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(r.status(), 429);
+    assert!(r.headers()["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+    assert_eq!(r.headers()["content-type"], "application/problem+json");
+    assert!(r.headers().contains_key("content-security-policy"));
+    for _ in 0..30 {
+        app.notify(triggering()).await;
+        assert_eq!(app.page("/notify", "").await.0, 200);
+    }
+    let tries: Vec<u16> = {
+        let mut t = Vec::new();
+        for _ in 0..8 {
+            t.push(app.form("/sign-in", "", &[("email", "x"), ("password", "y")]).await.0);
+        }
+        t
+    };
+    assert!(tries.contains(&429) && tries[0] == 401, "{tries:?}");
+    assert_eq!(app.get("/health/live").await.0, 200);
+}
+
+/// F15: what is too long, too deep, too many or packed is refused in bounded time.
+#[tokio::test(flavor = "multi_thread")]
+async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
+    let app = app_with(|_| {}).await;
+    let n = "/api/v1/notifications";
+    let started = Instant::now();
+    let long = "x".repeat(5000);
+    assert_eq!(app.get(&format!("/api/v1/cases?q={long}")).await.0, 414);
+    let many: String = (0..40).map(|i| format!("a{i}=1&")).collect();
+    assert_eq!(app.get(&format!("/api/v1/cases?{many}")).await.0, 400);
+    let mut r = app.http.get(format!("{}/health/live", app.url));
+    for i in 0..80 {
+        r = r.header(format!("x-h{i}"), "1");
+    }
+    assert_eq!(r.send().await.unwrap().status(), 431);
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    assert_eq!(app.raw(n, deep.as_bytes(), &[]).await.0, 400);
+    // A hundred kilobytes of zeros packed into a few hundred bytes: taken as what it is, not unpacked.
+    let packed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    assert_eq!(app.raw(n, &packed, &[("content-encoding", "gzip")]).await.0, 400);
+    // Many keys, as for a flood of collisions.
+    let keys: Vec<String> = (0..30_000).map(|i| format!("\"k{i:05}\":1")).collect();
+    let (s, _) = app
+        .raw(
+            n,
+            format!("{{{},\"notifier\":{{\"telephone\":\"07700 900987\"}}}}", keys.join(","))
+                .as_bytes(),
+            &[],
+        )
+        .await;
+    assert!(s == 201 || s == 422 || s == 413, "{s}");
+    let form: String = (0..100_000).map(|i| format!("f{i}=1&")).collect();
+    let r = app.http.post(format!("{}/notify", app.url)).body(form).send().await.unwrap();
+    assert!(r.status().is_client_error(), "{}", r.status());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+}
+
+/// F15: connections that say nothing, and honest clients beside them.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_do_not_stand_in_the_way() {
+    let app = app_with(|c| c.server.header_timeout_seconds = 3).await;
+    let address = app.url.strip_prefix("http://").unwrap().to_owned();
+    let mut idle = Vec::new();
+    for _ in 0..400 {
+        idle.push(tokio::net::TcpStream::connect(&address).await.unwrap());
+    }
+    let started = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(app.get("/health/live").await.0, 200);
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // A client that begins and stops is cut off.
+    let mut slow = tokio::net::TcpStream::connect(&address).await.unwrap();
+    slow.write_all(b"POST /notify HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+    let mut said = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(15), slow.read_to_end(&mut said)).await;
+    assert!(end.is_ok(), "cut off");
+    drop(idle);
+}
+
+/// Canary values through every error path: none in logs, headers, figures or answers to others;
+/// and no line of the log can be forged.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_personal_leaks_by_any_error() {
+    let (db, sink) = (Db::sqlite(), Sink::start().await);
+    let mut p = Program::new(&db, &sink, None);
+    let config = p.dir.join("cdr.toml");
+    let text =
+        std::fs::read_to_string(&config).unwrap().replace("level = \"error\"", "level = \"debug\"");
+    std::fs::write(&config, text).unwrap();
+    p.start(None);
+    assert!(p.ready().await);
+    let http =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let base = format!("http://127.0.0.1:{}", p.port);
+    let mut answers = String::new();
+    let note = triggering().to_string();
+    assert!(p.post_once(&http, "k").await.is_some());
+    let mut bodies: Vec<Vec<u8>> = vec![
+        note[..note.len() - 5].into(),
+        note.replace("2024-03-01", "2024-03-0Z").into(),
+        note.replace("\"death\"", "\"Quorlswick\"").into(),
+        format!("[{note}]").into(),
+        note.replace("notifier", "Quorlswick 9990000018").into(),
+    ];
+    bodies.push(format!("child.family_name=Quorlswick&death.date=2026-02-31&child.nhs_number=9990000018&x={note}").into());
+    let forged = "%0d%0a%7B%22level%22:%22ERROR%22%7D";
+    for (method, path) in served() {
+        let verb = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let path = path
+            .replace("{reference}", "Quorlswick")
+            .replace("{id}", "Zephyrine")
+            .replace("{token}", "Quorlswick")
+            .replace("{area}", "Markermother");
+        let path = some(&path);
+        for body in &bodies {
+            for token in [p.token.as_str(), "Zephyrine Quorlswick"] {
+                let r = http
+                    .request(
+                        verb.clone(),
+                        format!("{base}{path}?q=Quorlswick&cursor=Zephyrine{forged}"),
+                    )
+                    .bearer_auth(token)
+                    .header("cookie", "cdr_session=Quorlswick")
+                    .header("referer", "http://x/Quorlswick")
+                    .header("idempotency-key", "Quorlswick")
+                    .header("x-forwarded-for", "Quorlswick")
+                    .timeout(Duration::from_secs(10))
+                    .body(body.clone())
+                    .send()
+                    .await
+                    .unwrap();
+                for (name, value) in r.headers() {
+                    answers.push_str(&format!("{name}: {value:?}\n"));
+                }
+                let json = r
+                    .headers()
+                    .get("content-type")
+                    .is_some_and(|t| t == "application/problem+json");
+                let text = r.text().await.unwrap_or_default();
+                if json {
+                    answers.push_str(&text);
+                }
+            }
+            if method == "get" {
+                break;
+            }
+        }
+    }
+    let metrics = http
+        .get(format!("{base}/metrics"))
+        .bearer_auth(&p.token)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    p.kill();
+    let log = std::fs::read_to_string(p.dir.join("log")).unwrap();
+    for mark in MARKS {
+        for (what, text) in [("the log", &log), ("the figures", &metrics), ("an answer", &answers)]
+        {
+            let found = text.lines().find(|l| l.contains(mark));
+            assert!(found.is_none(), "{mark} in {what}: {found:?}");
+        }
+    }
+    assert!(!log.is_empty());
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "not a line of ours: {line}");
+    }
+    for secret in [p.token.as_str(), p.key.split_once(':').unwrap().1, crate::support::SECRET] {
+        assert!(!log.contains(secret) && !metrics.contains(secret) && !answers.contains(secret));
+    }
+}
+
+/// Secrets are in no debug text, no shown configuration, no complaint about it.
+#[tokio::test]
+async fn secrets_are_never_printed() {
+    const SECRET: &str = "markersecret-0123456789";
+    let mut c = child_death_review::config::load(None).unwrap();
+    c.crypt.master_key = format!("k:{SECRET}").into();
+    c.database.url = format!("postgres://u:{SECRET}@h/d").into();
+    c.mail.password = SECRET.into();
+    c.govuk_notify.api_key = SECRET.into();
+    c.govuk_notify.callback_token = SECRET.into();
+    c.gateway.secrets = SECRET.into();
+    c.twilio.auth_token = SECRET.into();
+    let shown =
+        [format!("{c:?}"), serde_json::to_string(&c).unwrap(), c.check().unwrap_err().to_string()];
+    for text in shown {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    let (db, sink) = (Db::sqlite(), Sink::start().await);
+    let p = Program::new(&db, &sink, None);
+    let out = p
+        .command(&["check-config"])
+        .env("CDR__MAIL__PASSWORD", SECRET)
+        .env("CDR__CRYPT__MASTER_KEY", format!("k:{SECRET}"))
+        .output()
+        .unwrap();
+    let text = [out.stdout, out.stderr].concat();
+    assert!(!String::from_utf8_lossy(&text).contains(SECRET));
+    let facts: child_death_review::domain::facts::Facts =
+        serde_json::from_value(json!({ "child": { "family_name": "Quorlswick" } })).unwrap();
+    assert!(!format!("{facts:?}").contains("Quorlswick"));
+}
+
+/// F19: with 64 file descriptors it sheds load, and what it said was stored is stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
+    let (db, sink) = (Db::sqlite(), Sink::start().await);
+    let mut p = Program::new(&db, &sink, None);
+    let log = std::fs::File::create(p.dir.join("log")).unwrap();
+    let plain = p.command(&["serve"]);
+    let mut c = std::process::Command::new("sh");
+    c.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    for (k, v) in plain.get_envs() {
+        match v {
+            Some(v) => c.env(k, v),
+            None => c.env_remove(k),
+        };
+    }
+    p.child = Some(c.stderr(log).stdout(Stdio::null()).spawn().unwrap());
+    assert!(p.ready().await);
+    let http = reqwest::Client::new();
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        if let Ok(Ok(s)) = tokio::time::timeout(
+            Duration::from_millis(200),
+            tokio::net::TcpStream::connect(("127.0.0.1", p.port)),
+        )
+        .await
+        {
+            held.push(s);
+        }
+    }
+    let tries = futures_util::future::join_all((0..40).map(|n| {
+        let (p, http) = (&p, &http);
+        async move {
+            let key = format!("k{n}");
+            let sent = http
+                .post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port))
+                .bearer_auth(&p.token)
+                .header("idempotency-key", key)
+                .timeout(Duration::from_secs(4))
+                .body(triggering().to_string())
+                .send()
+                .await;
+            match sent {
+                Ok(r) => r.status().as_u16(),
+                Err(_) => 0,
+            }
+        }
+    }))
+    .await;
+    let accepted = i64::try_from(tries.iter().filter(|s| **s == 201).count()).unwrap();
+    assert!(tries.iter().all(|s| [0, 201, 503].contains(s)), "{tries:?}");
+    drop(held);
+    // With room again it serves by itself, and a repeat under an old key is the same notification.
+    let http = reqwest::Client::new();
+    let started = Instant::now();
+    while p.post_once(&http, "k0").await.is_none() {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "does not get well: {}",
+            std::fs::read_to_string(p.dir.join("log")).unwrap()
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    p.kill();
+    let cases = db.number("SELECT COUNT(*) FROM cases").await;
+    assert!(cases >= accepted, "{cases} of {accepted}");
+    assert_eq!(db.number("SELECT COUNT(*) FROM alert").await, cases * 5, "each with its alerts");
+    assert_eq!(db.number("SELECT COUNT(*) FROM stream").await, cases);
+    let store = p.store().await;
+    assert!(store.verify(&[]).await.unwrap().findings.is_empty());
+}
+
+/// The checklist names no proof that is gone.
+#[test]
+fn every_named_test_exists() {
+    fn sources(dir: &str, out: &mut String) {
+        for e in std::fs::read_dir(dir).unwrap().flatten() {
+            let p = e.path();
+            if p.is_dir() {
+                sources(p.to_str().unwrap(), out);
+            } else if p.extension().is_some_and(|x| x == "rs") {
+                out.push_str(&std::fs::read_to_string(p).unwrap());
+            }
+        }
+    }
+    let mut all = String::new();
+    sources("src", &mut all);
+    sources("tests/it", &mut all);
+    let list = std::fs::read_to_string("docs/security/asvs.md").unwrap();
+    let named: Vec<&str> = list
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|t| t.rsplit_once("::").map(|(_, name)| name))
+        .filter(|n| n.contains('_'))
+        .collect();
+    assert!(named.len() > 25, "{named:?}");
+    for name in named {
+        assert!(all.contains(&format!("fn {name}(")), "{name} is named and does not exist");
+    }
+}
