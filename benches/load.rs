@@ -355,13 +355,11 @@ async fn backlog(p: &mut Program, sink: &Sink) {
     let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
     let reference = answer["reference"].as_str().unwrap().to_owned();
     let passed = loop {
-        let arrivals = sink.arrivals.lock().unwrap();
-        let mine = arrivals.iter().filter(|(r, _)| *r == reference).count();
+        let mine = sink.arrivals.lock().unwrap().iter().filter(|(r, _)| *r == reference).count();
         if mine >= AGENCIES {
             break at.elapsed().as_secs_f64();
         }
         assert!(at.elapsed() < Duration::from_secs(60), "never passed the backlog");
-        drop(arrivals);
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let peak = memory(p.pid(), "VmHWM");

@@ -244,7 +244,7 @@ async fn found(g: &Govuk, reference: &str, now: DateTime<Utc>) -> Option<Handed>
     let (id, receipt) = g.find_by_reference(reference, now).await.ok().flatten()?;
     // One that ended in failure may be sent again.
     let live = matches!(receipt, Receipt::Sending | Receipt::Delivered | Receipt::Other(_));
-    live.then(|| Handed {
+    live.then_some(Handed {
         outcome: Outcome::Accepted { code: Some(200) },
         provider_id: Some(id),
         unsure: false,

@@ -190,7 +190,8 @@ impl Progress {
         hurried: bool,
     ) -> Option<(Act, Why, Self)> {
         let due = self.is_due(now);
-        if !due && !(hurried && self.phase == Phase::Climbing) {
+        let early = hurried && self.phase == Phase::Climbing;
+        if !(due || early) {
             return None;
         }
         let why = if due { Why::Due } else { Why::NothingSent };
@@ -318,19 +319,19 @@ mod tests {
             acts.push((act, (now - noon()).num_minutes()));
             p = after;
         }
-        let rung = Act::Rung;
-        let ring = |round| Act::Ring { round };
+        let climbs = Act::Rung;
+        let rings = |round| Act::Ring { round };
         assert_eq!(
             acts,
             [
-                (rung(0), 3),
-                (rung(1), 6),
-                (ring(1), 9),
-                (ring(2), 24),
-                (ring(3), 39),
-                (ring(4), 54),
-                (ring(5), 69),
-                (ring(6), 99)
+                (climbs(0), 3),
+                (climbs(1), 6),
+                (rings(1), 9),
+                (rings(2), 24),
+                (rings(3), 39),
+                (rings(4), 54),
+                (rings(5), 69),
+                (rings(6), 99)
             ]
         );
         assert!(p.is_open() && p.next_at.unwrap() > now);

@@ -141,7 +141,7 @@ impl Service {
         match ack.reply {
             Reply::CanAttend => {
                 let decide = |state: &CaseState, _: &mut Context<'_>| {
-                    case::acknowledge(state, alert, answer.clone())
+                    case::acknowledge(state, alert, &answer)
                 };
                 let none = BTreeSet::new();
                 self.decide(caller, case, None, &none, decide, |_| Value::Null)

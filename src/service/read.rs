@@ -375,6 +375,7 @@ impl Service {
     }
 }
 
+#[allow(clippy::too_many_lines)] // one arm for each event
 fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> String {
     match event {
         Event::NotificationReceived { warnings, .. } => match warnings.len() {

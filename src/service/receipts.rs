@@ -37,60 +37,57 @@ impl Service {
         let word = word(receipt);
         let last = matches!(sent.receipt.as_deref(), Some("delivered"))
             || is_failure(sent.receipt.as_deref());
-        let news = sent.receipt.as_deref() != Some(word) && !last;
-        let mut set = ChangeSet::default();
-        if !news {
+        if last || sent.receipt.as_deref() == Some(word) {
             return Ok(());
         }
-        {
-            let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
-            let point = self.store.point_change(&sent.lane, &area, &sent.address);
-            let ask_at = if receipt.is_final() {
-                None
-            } else {
-                ask_after(sent.provider.as_deref()).map(|d| now + d)
-            };
-            set.receipts.push(ReceiptRow {
-                delivery_id: sent.id,
-                receipt: word.to_owned(),
-                ask_at,
-            });
-            let state = match receipt {
-                Receipt::Delivered => {
-                    set.points.push(PointChange { worked_at: Some(now), ..point });
-                    AlertState::Delivered
-                }
-                Receipt::PermanentFailure => {
-                    let unusable = Some("the carrier says that it does not work".to_owned());
-                    set.points.push(PointChange { failed_at: Some(now), unusable, ..point });
-                    set.maybe_hurry.push(sent.alert_id);
-                    AlertState::Sending
-                }
-                Receipt::TemporaryFailure | Receipt::TechnicalFailure => {
-                    set.points.push(PointChange { failed_at: Some(now), ..point });
-                    set.maybe_hurry.push(sent.alert_id);
-                    AlertState::Sending
-                }
-                Receipt::Sending | Receipt::Other(_) => AlertState::Accepted,
-            };
-            set.attempts.push(AttemptRow {
-                delivery_id: sent.id,
-                alert_id: sent.alert_id,
-                n: 0,
-                at: now,
-                outcome: word.to_owned(),
-                code: None,
-                took_ms: 0,
-                state: state.word().to_owned(),
-            });
-            // A picked-up telephone and a handset that took a text are "delivered", no more.
-            set.alert_changes.push(AlertChange {
-                id: sent.alert_id,
-                state: state.word(),
-                rank: state.rank(),
-            });
-        }
-        self.store.commit(set).await?;
+        let mut changes = ChangeSet::default();
+        let area = sent.lane.split('/').next().unwrap_or_default().to_owned();
+        let point = self.store.point_change(&sent.lane, &area, &sent.address);
+        let ask_at = if receipt.is_final() {
+            None
+        } else {
+            ask_after(sent.provider.as_deref()).map(|d| now + d)
+        };
+        changes.receipts.push(ReceiptRow {
+            delivery_id: sent.id,
+            receipt: word.to_owned(),
+            ask_at,
+        });
+        let state = match receipt {
+            Receipt::Delivered => {
+                changes.points.push(PointChange { worked_at: Some(now), ..point });
+                AlertState::Delivered
+            }
+            Receipt::PermanentFailure => {
+                let unusable = Some("the carrier says that it does not work".to_owned());
+                changes.points.push(PointChange { failed_at: Some(now), unusable, ..point });
+                changes.maybe_hurry.push(sent.alert_id);
+                AlertState::Sending
+            }
+            Receipt::TemporaryFailure | Receipt::TechnicalFailure => {
+                changes.points.push(PointChange { failed_at: Some(now), ..point });
+                changes.maybe_hurry.push(sent.alert_id);
+                AlertState::Sending
+            }
+            Receipt::Sending | Receipt::Other(_) => AlertState::Accepted,
+        };
+        changes.attempts.push(AttemptRow {
+            delivery_id: sent.id,
+            alert_id: sent.alert_id,
+            n: 0,
+            at: now,
+            outcome: word.to_owned(),
+            code: None,
+            took_ms: 0,
+            state: state.word().to_owned(),
+        });
+        // A picked-up telephone and a handset that took a text are "delivered", no more.
+        changes.alert_changes.push(AlertChange {
+            id: sent.alert_id,
+            state: state.word(),
+            rank: state.rank(),
+        });
+        self.store.commit(changes).await?;
         if matches!(receipt, Receipt::PermanentFailure) {
             self.refresh_directory().await?;
             self.tell_gaps().await?;

@@ -331,6 +331,8 @@ fn class(status: u16, to: &str) -> &'static str {
     match status {
         303 if to == "/sign-in" => "in",
         401 => "in",
+        // Tried too often: no way in either.
+        429 => "in",
         403 => "no",
         404 => "none",
         500.. => "broken",

@@ -445,7 +445,7 @@ async fn a_webhook_secret_is_shown_once_and_changed_without_a_gap() {
         let d = app.service().directory();
         d.secrets("northshire/police/control-room-webhook").iter().map(|s| s.0.clone()).collect()
     };
-    assert_eq!(secrets(), [first.clone()]);
+    assert_eq!(secrets(), std::slice::from_ref(&first));
     let here = format!("{D}/agency/police/contact/control-room-webhook");
     let (s, _, page) = press(&app, &who, &format!("{here}/secret"), &[]).await;
     assert_eq!(s, 200);

@@ -81,7 +81,8 @@ async fn no_change_without_the_sessions_word() {
     app.add_user("c@x.example", "administrator", "northshire", None).await;
     let cookie = app.sign_in("c@x.example").await;
     let word = csrf(&app.page("/panels", &cookie).await.1);
-    let open = ["/notify", "/a/{token}", "/sign-in"];
+    // Open to whoever holds the link, or to everybody.
+    let open = ["/notify", "/a/{token}", "/invitation/{token}", "/sign-in"];
     let mut seen = 0;
     for (method, path) in served() {
         let page = !["/api/", "/hooks/"].iter().any(|p| path.starts_with(p));

@@ -169,7 +169,7 @@ on_both! {
         let new = format!("next:{}", Key::random().unwrap().to_base64());
         let both = format!("{new} {}", old.expose_secret()).into();
         let store = open(&app.db, &both).await;
-        assert_eq!(store.rewrap_keys().await.unwrap(), 3 + 5, "three cases and five service keys");
+        assert_eq!(store.rewrap_keys().await.unwrap(), 3 + 7, "three cases and seven service keys");
         assert_eq!(store.rewrap_keys().await.unwrap(), 0);
         let only_new = open(&app.db, &new.into()).await;
         let (id, _) = only_new.find(&references[0].parse_reference()).await.unwrap().unwrap();

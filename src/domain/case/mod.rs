@@ -86,6 +86,7 @@ pub struct PlanEntry {
     pub entry: String,
 }
 
+#[allow(clippy::struct_excessive_bools)] // facts that are independent of each other
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     pub agency: String,
@@ -208,6 +209,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
     Some(s)
 }
 
+#[allow(clippy::too_many_lines)] // one arm for each event
 fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
     match event {
         Event::NotificationReceived { .. } => {}

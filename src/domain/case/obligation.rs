@@ -57,7 +57,7 @@ fn rung(ladder: &Ladder, i: u32) -> Vec<ContactPoint> {
 pub fn acknowledge(
     state: &CaseState,
     alert: AlertId,
-    answer: Answer,
+    answer: &Answer,
 ) -> Result<Vec<Event>, Refusal> {
     let held = state.alerts.get(&alert).ok_or(Refusal::NoSuchAlert)?;
     if held.acknowledged.is_some() && !held.progress.is_unanswered() {

@@ -84,12 +84,12 @@ fn must_respond(area: &Area, agency: &Agency) -> bool {
     })
 }
 
-impl Look<'_> {
-    fn gap(&self, a: &Agency, from: DateTime<Utc>, to: Option<DateTime<Utc>>, why: String) -> Gap {
-        let (agency, agency_name) = (a.id.clone(), a.name.clone());
-        Gap { agency, agency_name, from, to, why, urgent: true, point: false }
-    }
+fn gap(a: &Agency, from: DateTime<Utc>, to: Option<DateTime<Utc>>, why: String) -> Gap {
+    let (agency, agency_name) = (a.id.clone(), a.name.clone());
+    Gap { agency, agency_name, from, to, why, urgent: true, point: false }
+}
 
+impl Look<'_> {
     fn usable(&self, agency: &Agency, c: &Contact) -> bool {
         let base = self.area.point_name(&agency.id, &c.id);
         c.kind.channels(&c.address).iter().any(|ch| {
@@ -101,11 +101,11 @@ impl Look<'_> {
     fn of(&self, a: &Agency, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Gap> {
         if a.points().next().is_none() {
             let why = "no contact point and no rota: somebody must ring every time".to_owned();
-            return vec![self.gap(a, from, None, why)];
+            return vec![gap(a, from, None, why)];
         }
         if !a.points().any(|(c, _)| self.usable(a, c)) {
             let why = "no contact point works: somebody must ring".to_owned();
-            return vec![self.gap(a, from, None, why)];
+            return vec![gap(a, from, None, why)];
         }
         let mut out = self.unreachable(a, from);
         let desk_covers =
@@ -123,7 +123,7 @@ impl Look<'_> {
                     };
                     // A desk may stand in for part of it: looked at hour by hour.
                     for (began, ended) in uncovered(s.from, s.to, &desk_covers) {
-                        out.push(self.gap(a, began, Some(ended), why.clone()));
+                        out.push(gap(a, began, Some(ended), why.clone()));
                     }
                 }
             }
@@ -151,14 +151,14 @@ impl Look<'_> {
             let dead = states.iter().flatten().find_map(|s| s.unusable.as_ref());
             if let Some(why) = dead {
                 let why = format!("{whose} ({}): {why}", c.kind.label());
-                out.push(Gap { point: true, ..self.gap(a, from, None, why) });
+                out.push(Gap { point: true, ..gap(a, from, None, why) });
             } else if !states
                 .iter()
                 .flatten()
                 .any(|s| s.worked_at.is_some() || s.verified_at.is_some())
             {
                 let why = format!("{whose} ({}): never seen to work", c.kind.label());
-                out.push(Gap { urgent: false, point: true, ..self.gap(a, from, None, why) });
+                out.push(Gap { urgent: false, point: true, ..gap(a, from, None, why) });
             }
         }
         out
@@ -175,8 +175,8 @@ impl Look<'_> {
         if a.contacts.iter().any(|c| c.when == When::Always && self.usable(a, c)) {
             return Vec::new();
         }
-        let gap = |(began, ended)| self.gap(a, began, Some(ended), "no desk is open".to_owned());
-        uncovered(from, to, covered).into_iter().map(gap).collect()
+        let closed = |(began, ended)| gap(a, began, Some(ended), "no desk is open".to_owned());
+        uncovered(from, to, covered).into_iter().map(closed).collect()
     }
 }
 

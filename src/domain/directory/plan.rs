@@ -218,30 +218,29 @@ impl Ask<'_> {
     fn human(&self, agency: &Agency, rule: Option<&Rule>, now: DateTime<Utc>) -> Human {
         let last = rule.and_then(|r| r.last.as_ref()).or(self.area.last_step.as_ref());
         let after = |s: u32| i64::from(s);
-        match last {
-            Some(l) => self.named(agency, l, now),
-            // Nobody set: the area's own call-back number, and the office that is told of every
-            // death, unless that is the one that does not answer.
-            None => {
-                let office =
-                    self.area.agencies.iter().find(|a| {
-                        a.id != agency.id && a.told_of.contains(&AlertKind::DeathNotified)
-                    });
-                let points = office.map_or_else(Vec::new, |o| {
-                    o.contacts.iter().flat_map(|c| self.by_all_channels(o, c, None)).collect()
-                });
-                Human {
-                    name: office.map_or_else(
-                        || format!("{}, call-back number", self.area.name),
-                        |o| o.name.clone(),
-                    ),
-                    number: office.map_or(&self.area.call_back, |o| &o.ring).clone(),
-                    ring: agency.ring.clone(),
-                    after_seconds: after(LAST_AFTER),
-                    repeat_seconds: 900,
-                    points,
-                }
-            }
+        if let Some(l) = last {
+            return self.named(agency, l, now);
+        }
+        // Nobody set: the area's own call-back number, and the office that is told of every death,
+        // unless that is the one that does not answer.
+        let office = self
+            .area
+            .agencies
+            .iter()
+            .find(|a| a.id != agency.id && a.told_of.contains(&AlertKind::DeathNotified));
+        let points = office.map_or_else(Vec::new, |o| {
+            o.contacts.iter().flat_map(|c| self.by_all_channels(o, c, None)).collect()
+        });
+        Human {
+            name: office.map_or_else(
+                || format!("{}, call-back number", self.area.name),
+                |o| o.name.clone(),
+            ),
+            number: office.map_or(&self.area.call_back, |o| &o.ring).clone(),
+            ring: agency.ring.clone(),
+            after_seconds: after(LAST_AFTER),
+            repeat_seconds: 900,
+            points,
         }
     }
 

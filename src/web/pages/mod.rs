@@ -75,13 +75,39 @@ pub(super) fn routes() -> Router<Web> {
         .merge(users::routes())
 }
 
+/// A way that is on every page.
+#[derive(Clone, Copy, Serialize)]
+pub(super) struct Way {
+    pub section: &'static str,
+    pub href: &'static str,
+    pub text: &'static str,
+}
+
+const fn way(section: &'static str, href: &'static str, text: &'static str) -> Way {
+    Way { section, href, text }
+}
+
+/// Each with what one must be allowed to do to find anything there.
+const WAYS: [(Option<Action>, Way); 10] = [
+    (Some(Action::ListCases), way("queue", "/", "Queue")),
+    (Some(Action::ListCases), way("board", "/board", "Open alerts")),
+    (Some(Action::ReadPanels), way("panels", "/panels", "Panels")),
+    (Some(Action::ReadDirectory), way("directory", "/directory", "Directory")),
+    (Some(Action::ListCases), way("drills", "/drills", "Drills")),
+    (Some(Action::ReadAudit), way("audit", "/audit", "Who looked")),
+    (Some(Action::Retention), way("retention", "/retention", "Retention")),
+    (Some(Action::SubjectAccess), way("subject", "/subject-access", "Copies for people")),
+    (Some(Action::ManageUsers), way("users", "/users", "Accounts")),
+    (None, way("notify", "/notify", "Notify a death")),
+];
+
 /// What every signed-in page shows around its content.
 #[derive(Clone, Serialize)]
 pub(super) struct Frame {
     pub user: String,
     pub csrf: String,
-    /// The list of accounts is shown.
-    pub manages: bool,
+    /// Where this person may go from every page.
+    pub ways: Vec<Way>,
     /// Only the setting up of a sign-in is open; nothing else is linked.
     pub enrol: bool,
 }
@@ -91,7 +117,11 @@ impl Frame {
         Self {
             user: s.name.clone(),
             csrf: s.csrf.clone(),
-            manages: may(&s.caller, Action::ManageUsers, Object::default()),
+            ways: WAYS
+                .iter()
+                .filter(|(action, _)| action.is_none_or(|a| may(&s.caller, a, Object::default())))
+                .map(|(_, way)| *way)
+                .collect(),
             enrol: s.stage == Stage::Enrol,
         }
     }
