@@ -2,7 +2,7 @@
 
 async function link(check, url, page) {
   // A fresh notification, so that there is somebody to answer.
-  await page.goto(`${url}/notify`);
+  await page.goto(`${url}/notify/one-page`);
   await page.check("input[name='event'][value='death']");
   await page.fill("[id='child.family_name']", `Exampleson ${Math.random().toString(36).slice(2, 7)}`);
   await page.fill("[id='notifier.telephone']", "01632 960999");

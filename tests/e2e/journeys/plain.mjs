@@ -10,7 +10,7 @@ export default async function ({ url, check }) {
     check.ok(await page.isVisible("main h1"), `${path} shows no heading without JavaScript`);
     check.ok(await page.isVisible("nav[aria-label=Main] a[href='/board']"), `${path} has no way on without JavaScript`);
   }
-  await page.goto(`${url}/notify`);
+  await page.goto(`${url}/notify/one-page`);
   await page.check("input[name=event][value=death]");
   await page.fill("[id='child.family_name']", "Plainson");
   await page.fill("[id='notifier.telephone']", "01632 960999");
