@@ -165,7 +165,7 @@ pub struct AlertProgress {
     pub phase: &'static str,
     pub step_at: Option<DateTime<Utc>>,
     pub steps: i64,
-    /// Back to "opened": somebody has seen it and cannot attend.
+    /// Not acknowledged any more: they cannot attend, or nobody acted on it and it came back.
     pub reopened: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::domain::alert::{AlertKind, AlertState, Notice, PlannedAlert};
 use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Recorded};
 use crate::domain::facts::{EventKind, Facts};
-use crate::domain::id::CaseId;
+use crate::domain::id::{AlertId, CaseId};
 use crate::domain::ready::{Stage, blockers, stage};
 
 /// The read row of a case.
@@ -136,7 +136,7 @@ impl Store {
             );
         let Some(before) = before.filter(|_| moves) else { return };
         let Some(after) = case::apply(id, Some(before.clone()), recorded.clone()) else { return };
-        let reopened = |a: &crate::domain::id::AlertId| matches!(&recorded.event, Event::AlertHandedOn { alert, .. } if alert == a);
+        let handed_on = |a: &AlertId| matches!(&recorded.event, Event::AlertHandedOn { alert, .. } if alert == a);
         for (alert, a) in &after.alerts {
             // What is planned now has a row of its own.
             let Some(was) = before.alerts.get(alert) else { continue };
@@ -146,7 +146,8 @@ impl Store {
                     phase: a.progress.phase.word(),
                     step_at: a.progress.next_at,
                     steps: i64::from(a.steps),
-                    reopened: reopened(alert),
+                    reopened: handed_on(alert)
+                        || (!was.progress.is_unanswered() && a.progress.is_unanswered()),
                 });
             }
         }

@@ -271,11 +271,17 @@ on_both! {
         story.expect_mail("amy@police.example", "Reminder").await;
         story.expect_text("police", AMY, "Reminder").await;
         story.expect_nothing_more().await;
+        // Open again, so no longer shown as acknowledged: only what the attempts prove.
+        let police = story.alert(&case, "police").await;
+        let shown = story.look.alert_rows().await.into_iter().find(|r| r.0 == police.0).unwrap().4;
+        assert!(["accepted", "delivered", "opened"].contains(&shown.as_str()), "{shown}");
         story.forward(minutes(3)).await;
         story.expect_rung("police", 1).await;
         story.expect_nothing_more().await;
         // Answered again, and now planned.
         assert_eq!(story.reply(AMY, "YES {code}").await, 200);
+        let shown = story.look.alert_rows().await.into_iter().find(|r| r.0 == police.0).unwrap().4;
+        assert_eq!(shown, "acknowledged");
         story.plan(&case, "police").await;
         story.forward(minutes(600)).await;
         let s = story.state(&case).await;

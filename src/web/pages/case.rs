@@ -166,12 +166,25 @@ pub(super) async fn guard(
     session: &Session,
     text: &str,
     action: Action,
-) -> Result<(), Response> {
-    let allowed = match Reference::parse(text) {
-        Some(r) => web.service.check(&session.caller, &r, action).await,
-        None => Err(ServiceError::NotFound),
+) -> Result<Reference, Response> {
+    let Some(reference) = Reference::parse(text) else {
+        return Err(failed(web, ServiceError::NotFound));
     };
-    allowed.map_err(|e| failed(web, e))
+    let allowed = web.service.check(&session.caller, &reference, action).await;
+    allowed.map(|()| reference).map_err(|e| failed(web, e))
+}
+
+/// A form about a case: who sent it, the case, and what was typed; or why not.
+async fn posted(
+    web: &Web,
+    headers: &HeaderMap,
+    text: &str,
+    body: Body,
+    action: Action,
+) -> Result<(Session, Reference, Form), Response> {
+    let (session, _, form) = change(web, headers, body).await?;
+    let reference = guard(web, &session, text, action).await?;
+    Ok((session, reference, form))
 }
 
 pub(super) async fn milestone(
@@ -180,15 +193,12 @@ pub(super) async fn milestone(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
+    let action = Action::ChangeCase;
+    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
         Ok(s) => s,
         Err(r) => return r,
     };
-    if let Err(r) = guard(&web, &session, &text, Action::ChangeCase).await {
-        return r;
-    }
     let read = || {
-        let reference = Reference::parse(&text).ok_or(ServiceError::NotFound)?;
         let wrong = |f, m: &str| crate::service::invalid(f, "required", m);
         let on = match form.get("on") {
             "" => None,
@@ -209,10 +219,10 @@ pub(super) async fn milestone(
             on,
             category,
         };
-        Ok::<_, ServiceError>((reference, record))
+        Ok::<_, ServiceError>(record)
     };
     let done = match read() {
-        Ok((reference, record)) => {
+        Ok(record) => {
             let wish = Wish::Milestone { record, note: form.get("note").to_owned() };
             web.service.change(&session.caller, &reference, wish, None).await.map(drop)
         }
@@ -227,13 +237,11 @@ pub(super) async fn decide_jar(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
+    let action = Action::DecideJar;
+    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
         Ok(s) => s,
         Err(r) => return r,
     };
-    if let Err(r) = guard(&web, &session, &text, Action::DecideJar).await {
-        return r;
-    }
     let consulted = form
         .get("consulted")
         .split([',', '\n'])
@@ -255,10 +263,7 @@ pub(super) async fn decide_jar(
         consulted,
         decided_by: None,
     });
-    let done = match Reference::parse(&text) {
-        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
-        None => Err(ServiceError::NotFound),
-    };
+    let done = web.service.change(&session.caller, &reference, wish, None).await.map(drop);
     back(&web, &session, &text, &form, done).await
 }
 
@@ -269,23 +274,18 @@ pub(super) async fn plan(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
+    let action = Action::EnterPlan;
+    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
         Ok(s) => s,
         Err(r) => return r,
     };
-    if let Err(r) = guard(&web, &session, &text, Action::EnterPlan).await {
-        return r;
-    }
     let agency = session.caller.agency.clone().unwrap_or_else(|| form.get("agency").to_owned());
     let wish = Wish::Plan {
         agency,
         person: Person { name: form.get("who").to_owned(), ..Person::default() },
         entry: form.get("entry").to_owned(),
     };
-    let done = match Reference::parse(&text) {
-        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
-        None => Err(ServiceError::NotFound),
-    };
+    let done = web.service.change(&session.caller, &reference, wish, None).await.map(drop);
     back(&web, &session, &text, &form, done).await
 }
 
@@ -296,18 +296,13 @@ pub(super) async fn withdraw(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
+    let action = Action::Withdraw;
+    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
         Ok(s) => s,
         Err(r) => return r,
     };
-    if let Err(r) = guard(&web, &session, &text, Action::Withdraw).await {
-        return r;
-    }
     let wish = Wish::Withdraw { reason: form.get("withdraw_reason").to_owned() };
-    let done = match Reference::parse(&text) {
-        Some(r) => web.service.change(&session.caller, &r, wish, None).await.map(drop),
-        None => Err(ServiceError::NotFound),
-    };
+    let done = web.service.change(&session.caller, &reference, wish, None).await.map(drop);
     back(&web, &session, &text, &form, done).await
 }
 
@@ -317,19 +312,16 @@ pub(super) async fn list_for_panel(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, _, form) = match change(&web, &headers, body).await {
+    let action = Action::ChangePanels;
+    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
         Ok(s) => s,
         Err(r) => return r,
     };
-    if let Err(r) = guard(&web, &session, &text, Action::ChangePanels).await {
-        return r;
-    }
     let despite = Some(form.get("despite").to_owned()).filter(|d| !d.is_empty());
     let panel = Uuid::try_parse(form.get("panel")).map(PanelId);
-    let done = match (Reference::parse(&text), panel) {
-        (Some(r), Ok(p)) => web.service.list_for_panel(&session.caller, p, &r, despite).await,
-        (None, _) => Err(ServiceError::NotFound),
-        (_, Err(_)) => Err(crate::service::invalid("panel", "required", "Choose a panel")),
+    let done = match panel {
+        Ok(p) => web.service.list_for_panel(&session.caller, p, &reference, despite).await,
+        Err(_) => Err(crate::service::invalid("panel", "required", "Choose a panel")),
     };
     back(&web, &session, &text, &form, done).await
 }
