@@ -319,6 +319,124 @@ async fn a_hundred_kills_under_load_on_postgres() {
     kills(Db::postgres().await).await;
 }
 
+/// A PostgreSQL of one test's own, which it may crash.
+struct Cluster {
+    dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let me = Self { dir: tempfile::tempdir_in("/tmp").unwrap() };
+        if is_root() {
+            let done = Command::new("chown").arg("postgres").arg(me.dir.path()).status().unwrap();
+            assert!(done.success());
+        }
+        me.run("initdb", &["-U", "cdr", "--auth=trust", "-E", "UTF8", "--locale=C"]);
+        me.up();
+        me
+    }
+
+    fn up(&self) {
+        let dir = self.dir.path().display();
+        let options = format!("-k {dir} -c listen_addresses='' -c max_connections=100");
+        self.run("pg_ctl", &["-w", "-l", &format!("{dir}/log"), "-o", &options, "start"]);
+    }
+
+    /// As a power cut: nothing is written, nobody is waited for.
+    fn crash(&self) {
+        self.run("pg_ctl", &["-m", "immediate", "-w", "stop"]);
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://cdr@localhost/postgres?host={}", self.dir.path().display())
+    }
+
+    fn run(&self, program: &str, args: &[&str]) {
+        let bin = std::env::var("CDR_TEST_PGBIN").expect("run by tests/with-postgres");
+        let mut c = if is_root() {
+            let mut c = Command::new("runuser");
+            c.args(["-u", "postgres", "--"]).arg(format!("{bin}/{program}"));
+            c
+        } else {
+            Command::new(format!("{bin}/{program}"))
+        };
+        c.arg("-D").arg(self.dir.path().join("data")).args(args).current_dir(self.dir.path());
+        // Not our pipes: the server would hold them open after its starter has ended.
+        let done = c.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        assert!(done.success(), "{program} {args:?}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().unwrap().stdout == b"0\n"
+}
+
+/// The database crashes twice under load and comes back. Meanwhile nothing is accepted that is not
+/// stored, and the service lives on; afterwards every open alert has its next step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_crashes_and_comes_back_loses_and_closes_nothing() {
+    let cluster = Cluster::start();
+    let db = Db { url: cluster.url(), dir: tempfile::tempdir().unwrap() };
+    let sink = Sink::start().await;
+    let mut p = Program::new(&db, &sink, None);
+    p.start(None);
+    assert!(p.ready().await);
+    let http = reqwest::Client::new();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let load = futures_util::future::join_all((0..6).map(|i| {
+        let (p, http, over) = (&p, &http, &over);
+        async move {
+            let (mut mine, mut refused) = (Vec::new(), 0);
+            let mut n = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                // The same key until it is taken: what was stored before the crash is not stored
+                // again.
+                let key = format!("{i}-{n}");
+                match p.post_once(http, &key).await {
+                    Some(a) => {
+                        mine.push((key, a));
+                        n += 1;
+                    }
+                    None => {
+                        refused += 1;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                }
+            }
+            (mine, refused)
+        }
+    }));
+    let crashes = async {
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::task::block_in_place(|| cluster.crash());
+            tokio::time::sleep(Duration::from_millis(1_500)).await;
+            tokio::task::block_in_place(|| cluster.up());
+        }
+        // Taking again, by itself.
+        until("stores again", || async { p.post_once(&http, "after").await.is_some() }).await;
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (done, ()) = tokio::join!(load, crashes);
+    assert!(p.child.as_mut().unwrap().try_wait().unwrap().is_none(), "it lives on");
+    let refused: usize = done.iter().map(|d| d.1).sum();
+    assert!(refused > 0, "no crash was noticed");
+    let mut acknowledged: BTreeMap<String, Value> = done.into_iter().flat_map(|d| d.0).collect();
+    acknowledged.insert("after".to_owned(), p.post_once(&http, "after").await.unwrap());
+    check_slowly(&p, &db, &sink, &acknowledged).await;
+    let cases = db.number("SELECT COUNT(*) FROM cases").await;
+    let asked = db.number("SELECT COUNT(*) FROM alert WHERE acknowledge").await;
+    let open = "SELECT COUNT(*) FROM alert WHERE acknowledge AND phase = 'climbing' AND step_at IS NOT NULL";
+    assert!(asked >= cases && db.number(open).await == asked, "an obligation was closed or lost");
+    println!("{} accepted, {refused} refused over two crashes", acknowledged.len());
+}
+
 /// A file system of a few megabytes, filled and freed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_gets_well_by_itself() {
