@@ -31,8 +31,8 @@ use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
-    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
-    watcher,
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator,
+    upkeep, watcher,
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
@@ -186,6 +186,7 @@ pub async fn start(
                 any: config.dispatch.texts_an_hour,
             },
             news: parts.service.news.clone(),
+            worked: Worked::default(),
             clock: clock.clone(),
             metrics: parts.metrics.clone(),
             settings: settings(config, lease),

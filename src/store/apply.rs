@@ -308,7 +308,7 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "INSERT INTO directory (area, version, at, actor, what, sealed) VALUES ($1, $2, $3, $4, $5, $6)";
         on!(conn conn, |c| sqlx::query(SQL).bind(&d.area).bind(d.version).bind(d.at).bind(&d.actor).bind(&d.what).bind(&d.sealed).execute(c).await?.rows_affected());
     }
-    for p in sets.iter().flat_map(|s| &s.points) {
+    for p in points(sets) {
         point(conn, p).await?;
     }
     for p in sets.iter().flat_map(|s| &s.panels) {
@@ -328,6 +328,28 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         super::access::change(conn, a).await?;
     }
     Ok(())
+}
+
+/// What became known of contact points: in one order for every writer, so that none waits for
+/// another in a circle, and once each where a later word of the batch says the same.
+fn points(sets: &[ChangeSet]) -> Vec<&PointChange> {
+    let mut rows: Vec<&PointChange> = all(sets, |s| &s.points);
+    rows.sort_by(|a, b| a.lane.cmp(&b.lane));
+    let said = |p: &PointChange| (p.worked_at.is_some(), p.failed_at.is_some());
+    let mut kept: Vec<&PointChange> = Vec::with_capacity(rows.len());
+    for p in rows {
+        let same = |k: &&mut &PointChange| {
+            k.lane == p.lane
+                && k.address == p.address
+                && said(k) == said(p)
+                && k.unusable == p.unusable
+        };
+        match kept.last_mut().filter(same) {
+            Some(last) => *last = p,
+            None => kept.push(p),
+        }
+    }
+    kept
 }
 
 /// What became known of a contact point; a changed address starts anew.

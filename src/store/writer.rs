@@ -14,6 +14,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 /// At most this many changes share a commit.
 const MOST: usize = 256;
 
+/// How often a batch is tried again after meeting another writer.
+const CROSSINGS: usize = 3;
+
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -27,6 +30,13 @@ pub enum CommitError {
     Unavailable,
     #[error("the database refused: {0}")]
     Refused(String),
+}
+
+/// Why one try came to nothing.
+enum Failed {
+    /// Undone whole, because another writer held what this one needed and the other way round.
+    Crossed,
+    Not(CommitError),
 }
 
 /// A piece of work inside one write transaction of its own.
@@ -155,7 +165,7 @@ impl Worker {
         self.metrics.commit_size.observe(waiting.len() as f64);
         let (sets, replies): (Vec<_>, Vec<_>) = waiting.into_iter().unzip();
         self.rows_since_checkpoint += sets.iter().map(ChangeSet::rows).sum::<usize>();
-        match self.try_commit(&sets).await {
+        match self.settled(&sets).await {
             Ok(()) => {
                 for r in replies {
                     let _ = r.send(Ok(()));
@@ -163,7 +173,7 @@ impl Worker {
             }
             Err(CommitError::Conflict | CommitError::Refused(_)) if sets.len() > 1 => {
                 for (set, reply) in sets.into_iter().zip(replies) {
-                    let _ = reply.send(self.try_commit(std::slice::from_ref(&set)).await);
+                    let _ = reply.send(self.settled(std::slice::from_ref(&set)).await);
                 }
             }
             Err(e) => {
@@ -174,9 +184,26 @@ impl Worker {
         }
     }
 
-    async fn try_commit(&mut self, sets: &[ChangeSet]) -> Result<(), CommitError> {
+    /// Tries again what the database undid only because two writers were in each other's way: the
+    /// changes themselves are sound, and a caller should hear of a conflict only when there is one.
+    async fn settled(&mut self, sets: &[ChangeSet]) -> Result<(), CommitError> {
+        for _ in 0..CROSSINGS {
+            match self.try_commit(sets).await {
+                Err(Failed::Crossed) => {}
+                Err(Failed::Not(e)) => return Err(e),
+                Ok(()) => return Ok(()),
+            }
+        }
+        match self.try_commit(sets).await {
+            Err(Failed::Crossed) => Err(CommitError::Conflict),
+            Err(Failed::Not(e)) => Err(e),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn try_commit(&mut self, sets: &[ChangeSet]) -> Result<(), Failed> {
         reach(Point::BeforeBegin);
-        let conn = self.connected().await?;
+        let conn = self.connected().await.map_err(Failed::Not)?;
         let done = in_time(async {
             conn.begin().await?;
             apply(conn, sets).await?;
@@ -188,7 +215,11 @@ impl Worker {
         reach(Point::AfterCommit);
         match done {
             Ok(()) => Ok(()),
-            Err(fault) => Err(self.failed(fault).await),
+            Err(fault) => {
+                let crossed = matches!(&fault, Fault::Sql(e) if crossed(e));
+                let error = self.failed(fault).await;
+                Err(if crossed { Failed::Crossed } else { Failed::Not(error) })
+            }
         }
     }
 
@@ -261,7 +292,16 @@ impl Worker {
     }
 }
 
+/// Serialisation, deadlock, a lock not had in time: `PostgreSQL` has undone the whole transaction.
+fn crossed(e: &sqlx::Error) -> bool {
+    let code = e.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("40001" | "40P01" | "55P03"))
+}
+
 fn judge(e: &sqlx::Error) -> CommitError {
+    if crossed(e) {
+        return CommitError::Conflict;
+    }
     let Some(db) = e.as_database_error() else {
         return CommitError::Unavailable;
     };
@@ -269,8 +309,6 @@ fn judge(e: &sqlx::Error) -> CommitError {
     match code.as_ref() {
         // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full, out_of_memory.
         "13" | "4874" | "53100" | "53200" => CommitError::Full,
-        // Serialisation, deadlock, a lock not had in time: try again from the start.
-        "40001" | "40P01" | "55P03" => CommitError::Conflict,
         // PostgreSQL: a standby after fail-over (25006), connections (08, 53300), shutting down or
         // cancelled (57), its disk or system (58).
         "25006" | "53300" => CommitError::Unavailable,

@@ -3,6 +3,8 @@
 //! safety net, so that the rare path is the usual one.
 
 use super::lanes::{Held, Lanes};
+use super::worked::Worked;
+use crate::alerts::phone;
 use crate::alerts::{Carried, Channels, Message, ask_after};
 use crate::domain::alert::{AlertKind, AlertState, Channel, Notice};
 use crate::domain::delivery::{Outcome, wait};
@@ -45,6 +47,7 @@ pub struct Dispatcher {
     pub limits: Limits,
     /// Rung when an attempt was recorded.
     pub news: News,
+    pub worked: Worked,
 }
 
 /// Texts to one number within an hour: networks block whoever sends more.
@@ -269,8 +272,11 @@ impl Dispatcher {
         let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
         let went = matches!(carried.outcome, Outcome::Accepted { .. });
         let set = self.recorded(&job, &carried, now, took);
+        let lane = job.lane;
         reach(Point::BeforeRecord);
-        self.record(set, until).await;
+        if !self.record(set, until).await {
+            self.worked.forget(&lane);
+        }
         self.news.tell();
         went
     }
@@ -313,11 +319,13 @@ impl Dispatcher {
             return None;
         }
         let words = self.channels.words_of(m);
+        // "07700 900123" and "+44 7700 900123" are one handset to its network.
+        let number = phone::normalise(&m.address).unwrap_or_else(|_| m.address.clone());
         let taken = self
             .store
             .take_pace(
                 m.channel.word(),
-                &m.address,
+                &number,
                 &words,
                 m.id,
                 now,
@@ -359,6 +367,9 @@ impl Dispatcher {
         };
         let alert = if state == "done" { AlertState::Accepted } else { AlertState::Sending };
         self.count(&job.channel, state);
+        if state != "done" {
+            self.worked.forget(&job.lane);
+        }
         if state == "dead" {
             tracing::error!(delivery = %job.id, alert = %job.alert_id, lane = job.lane, reason = word, "a message was given up: somebody must ring");
         } else if state == "due" {
@@ -387,7 +398,9 @@ impl Dispatcher {
         // webhook; a text's fate is told later.
         let heard = matches!(job.channel.as_str(), "email" | "webhook");
         let points = match state {
-            "done" if heard => vec![PointChange { worked_at: Some(at), ..point }],
+            "done" if heard && self.worked.news(&job.lane, &point.address, at) => {
+                vec![PointChange { worked_at: Some(at), ..point }]
+            }
             "dead" if matches!(outcome, Outcome::Refused { .. }) => {
                 vec![PointChange { failed_at: Some(at), unusable: bounced(outcome), ..point }]
             }
@@ -434,13 +447,14 @@ impl Dispatcher {
 
     /// Records an attempt; while the database is away, as long as the lease lasts. After that the
     /// message goes out again under the same id, which receivers know how to drop.
-    async fn record(&self, set: ChangeSet, until: Instant) {
+    /// Whether it was.
+    async fn record(&self, set: ChangeSet, until: Instant) -> bool {
         loop {
             match self.store.commit(set.clone()).await {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(e) if Instant::now() > until => {
                     tracing::error!(error = %e, "an attempt could not be recorded; it will be repeated");
-                    return;
+                    return false;
                 }
                 Err(_) => tokio::time::sleep(StdDuration::from_millis(200)).await,
             }

@@ -8,6 +8,7 @@ mod escalator;
 mod lanes;
 mod upkeep;
 pub mod watcher;
+mod worked;
 
 pub use asker::asker;
 pub use daily::daily;
@@ -15,3 +16,4 @@ pub use dispatch::{Dispatcher, Handle, Limits, Settings};
 pub use escalator::{escalate_once, escalator};
 pub use upkeep::{seal_once, upkeep};
 pub use watcher::{Watch, watcher};
+pub use worked::Worked;

@@ -1,6 +1,7 @@
 //! Stories of one night each: who is told, by what, when, and what stops it.
 
 use crate::doubles::gateway::{Fault, SECRET};
+use crate::doubles::notify::{self, CALLBACK_TOKEN};
 use crate::doubles::twilio::{self, TwilioDouble};
 use crate::story::*;
 use crate::support::{Db, on_both, triggering, until};
@@ -423,6 +424,23 @@ on_both! {
         story.finish().await;
     }
 
+    async fn two_spellings_of_a_number_are_one_handset_to_its_network(db: Db) {
+        let change = |c: &mut Config| c.dispatch.texts_an_hour = 1;
+        let again = "[[agency.contact]]\nid = \"again\"\nchannel = \"mobile\"\naddress = \"+44 (0)7700 900-301\"\n";
+        let mut story = Story::with(db, change, &(doctor() + again)).await;
+        story.notify(triggering()).await;
+        let texts = |story: &Story| story.all.iter().filter(|g| g.by == "text" && g.to == international(DOCTOR)).count();
+        story.settle().await;
+        assert_eq!(texts(&story), 1, "the second spelling waits its turn");
+        assert_eq!(story.look.number("SELECT COUNT(*) FROM attempt WHERE outcome LIKE 'held back%'").await, 1);
+        for _ in 0..7 {
+            story.forward(minutes(10)).await;
+        }
+        assert!(texts(&story) > 1, "held back is not dropped");
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn receipts_in_any_order_any_number_and_any_shape_change_nothing_they_should_not(db: Db) {
         let mut story = first_night(db).await;
         let case = story.case();
@@ -652,6 +670,49 @@ on_both! {
         story.expect_first_messages().await;
         assert!(twilio.taken().is_empty());
         assert!(story.look.number("SELECT COUNT(*) FROM attempt WHERE outcome LIKE 'twilio: %'").await >= 2, "who was passed over is part of the proof");
+        story.finish().await;
+    }
+
+    async fn gov_uk_notify_carries_a_night_and_the_gateway_takes_over_when_it_fails(db: Db) {
+        let change = |c: &mut Config| {
+            c.channels.sms = vec![Provider::GovukNotify, Provider::Gateway];
+            c.channels.email = vec![Provider::GovukNotify, Provider::Smtp];
+        };
+        let mut story = Story::with(db, change, "").await;
+        let hook = format!("{}/hooks/notify", story.node().url);
+        story.notify(triggering()).await;
+        story.expect_hook("police", "").await;
+        let text = story.expect_text("police", AMY, "URGENT: Joint Agency Response").await;
+        story.expect_text("social_care", CARE, "URGENT: Joint Agency Response").await;
+        story.expect_mail("amy@police.example", "Joint Agency Response").await;
+        story.expect_mail("edt@socialcare.example", "Joint Agency Response").await;
+        story.expect_mail(OFFICE, "").await;
+        assert_eq!(story.notify.sent().len(), 5, "all texts and mails went through Notify");
+        assert!(story.gateway.orders_from(0).is_empty() && story.mail.got_from(0).is_empty());
+        // Notify says what became of the text; "delivered" is not "acknowledged".
+        let id = text.order["notify"].as_str().unwrap().to_owned();
+        let police = story.alert(&story.case(), "police").await;
+        let state_of = |rows: Vec<(uuid::Uuid, String, _, i64, String)>| rows.into_iter().find(|r| r.0 == police.0).unwrap().4;
+        assert_eq!(story.notify.send_receipt(&hook, "not-the-token", &id, Some("delivered")).await, Some(401));
+        assert_eq!(state_of(story.look.alert_rows().await), "accepted");
+        assert_eq!(story.notify.send_receipt(&hook, CALLBACK_TOKEN, &id, Some("delivered")).await, Some(200));
+        assert_eq!(state_of(story.look.alert_rows().await), "delivered");
+        // Notify fails: the next rungs go through the others, no later than they should.
+        for _ in 0..2 {
+            story.notify.fault_next(notify::Fault::Fails);
+        }
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 1).await;
+        story.expect_rung("social_care", 1).await;
+        story.forward(minutes(3)).await;
+        story.expect_rung("police", 2).await;
+        story.expect_rung("social_care", 2).await;
+        assert!(story.gateway.orders_from(0).iter().any(|o| o["type"] == "sms"), "the gateway took over");
+        // A reply to Notify's number is an answer.
+        assert_eq!(story.notify.send_reply(&hook, CALLBACK_TOKEN, &international(AMY), "YES").await, Some(200));
+        let held = story.state(&story.case()).await.alerts[&police].acknowledged.clone().expect("acknowledged");
+        assert_eq!(held.means, Means::Reply);
+        assert!(held.person.name.starts_with("Amy Exampleton"));
         story.finish().await;
     }
 

@@ -6,6 +6,7 @@
 
 use crate::doubles::gateway::GatewayDouble;
 use crate::doubles::mail::MailDouble;
+use crate::doubles::notify::NotifyDouble;
 use crate::support::{Db, SECRET, Sink, config_for};
 use child_death_review::app::{self, Running};
 use child_death_review::auth::policy::{Caller, TokenScope};
@@ -321,6 +322,8 @@ pub struct Story {
     pub sink: Sink,
     pub gateway: GatewayDouble,
     pub mail: MailDouble,
+    /// Used by stories that name GOV.UK Notify as a provider.
+    pub notify: NotifyDouble,
     pub config: Config,
     pub directory: Arc<Directory>,
     pub nodes: Vec<Node>,
@@ -330,7 +333,7 @@ pub struct Story {
     /// Got and not yet expected.
     pub pending: Vec<Got>,
     pub all: Vec<Got>,
-    seen: [usize; 3],
+    seen: [usize; 4],
     pub strict: bool,
 }
 
@@ -359,6 +362,7 @@ impl Story {
         let clock = ManualClock::at(night());
         let gateway = GatewayDouble::by(clock.clone()).await;
         let mail = MailDouble::start().await;
+        let notify = NotifyDouble::by(clock.clone()).await;
         let mut config = config_for(&db);
         config.gateway = gateway.config();
         config.channels.sms = vec![Provider::Gateway];
@@ -372,6 +376,10 @@ impl Story {
         config.watch.every_seconds = 3600;
         config.journal.seal_seconds = 20;
         change(&mut config);
+        let named = |providers: &[Provider]| providers.contains(&Provider::GovukNotify);
+        if named(&config.channels.sms) || named(&config.channels.email) {
+            config.govuk_notify = notify.config();
+        }
         let area = area::parse("story", text).unwrap();
         let directory = Arc::new(Directory::from_areas(vec![("story".into(), area)]).unwrap());
         let node = Node::start(&config, directory.clone(), clock.clone()).await;
@@ -392,6 +400,7 @@ impl Story {
             sink,
             gateway,
             mail,
+            notify,
             config,
             directory,
             nodes: vec![node],
@@ -400,7 +409,7 @@ impl Story {
             references: Vec::new(),
             pending: Vec::new(),
             all: Vec::new(),
-            seen: [0; 3],
+            seen: [0; 4],
             strict: true,
         }
     }
@@ -544,6 +553,12 @@ impl Story {
         for m in self.mail.got_from(self.seen[1]) {
             self.seen[1] += 1;
             new.push(Got { by: "mail", to: m.to, words: m.text, order: Value::Null });
+        }
+        for m in self.notify.sent_from(self.seen[3]) {
+            self.seen[3] += 1;
+            let by = if m.kind == "sms" { "text" } else { "mail" };
+            let order = json!({ "id": m.reference, "notify": m.id });
+            new.push(Got { by, to: m.to, words: m.body, order });
         }
         for g in &self.sink.from(self.seen[2]) {
             self.seen[2] += 1;

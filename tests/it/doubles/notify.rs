@@ -9,7 +9,8 @@ use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use child_death_review::config;
-use chrono::{SecondsFormat, Utc};
+use child_death_review::platform::clock::{SharedClock, SystemClock};
+use chrono::SecondsFormat;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -86,11 +87,17 @@ struct Inner {
 pub struct NotifyDouble {
     pub port: u16,
     inner: Arc<Mutex<Inner>>,
+    clock: SharedClock,
 }
 
 impl NotifyDouble {
     /// A service with a test key and one template of each kind.
     pub async fn start() -> Self {
+        Self::by(Arc::new(SystemClock)).await
+    }
+
+    /// One that lives by this clock.
+    pub async fn by(clock: SharedClock) -> Self {
         let template = |id: &str, kind, subject: Option<&str>| Template {
             id: id.to_owned(),
             kind,
@@ -115,9 +122,9 @@ impl NotifyDouble {
             send_faults: VecDeque::new(),
             lookup_faults: VecDeque::new(),
         }));
-        let shared = inner.clone();
+        let (shared, time) = (inner.clone(), clock.clone());
         let port = serve(move |port| {
-            let double = Self { port, inner: shared };
+            let double = Self { port, inner: shared, clock: time };
             Router::new()
                 .route("/v2/notifications/sms", post(sms))
                 .route("/v2/notifications/email", post(email))
@@ -128,7 +135,7 @@ impl NotifyDouble {
                 .with_state(double)
         })
         .await;
-        Self { port, inner }
+        Self { port, inner, clock }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -172,6 +179,11 @@ impl NotifyDouble {
     pub fn change_template(&self, id: &str, change: impl FnOnce(&mut Template)) {
         let mut s = self.lock();
         change(s.templates.iter_mut().find(|t| t.id == id).unwrap());
+    }
+
+    /// Messages stored, the oldest first, from the `n`th on.
+    pub fn sent_from(&self, n: usize) -> Vec<Sent> {
+        self.lock().sent[n..].to_vec()
     }
 
     /// Messages stored, the oldest first.
@@ -245,7 +257,7 @@ impl NotifyDouble {
             "source_number": from.trim_start_matches('+'),
             "destination_number": "447700900999",
             "message": text,
-            "date_received": Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+            "date_received": self.clock.now().to_rfc3339_opts(SecondsFormat::Micros, true),
         });
         Self::post_callback(url, token, body.to_string()).await
     }
@@ -265,7 +277,7 @@ impl NotifyDouble {
         let header = headers.get("authorization").map(|h| h.to_str().unwrap_or(""));
         let mut s = self.lock();
         s.tokens.extend(header.and_then(|h| h.strip_prefix("Bearer ")).map(str::to_owned));
-        rules::token(header, SERVICE, SECRET, Utc::now().timestamp() + s.skew)?;
+        rules::token(header, SERVICE, SECRET, self.clock.now().timestamp() + s.skew)?;
         if s.revoked {
             return Err((403, "AuthError", "Invalid token: API key revoked".to_owned()));
         }
@@ -301,7 +313,7 @@ impl NotifyDouble {
             body: text.clone(),
             template: id.to_owned(),
             status: "created",
-            created_at: Utc::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+            created_at: self.clock.now().to_rfc3339_opts(SecondsFormat::Micros, true),
         };
         let content = if kind == "sms" {
             json!({ "body": text, "from_number": "GOVUK" })
