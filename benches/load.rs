@@ -4,7 +4,7 @@
 //!     tests/with-postgres cargo bench --bench load      # PostgreSQL too
 //!     cargo bench --bench load -- w1 year               # some parts only
 //!
-//! Parts: w1 w2 w3 reach w4 start year growth. The program under test is the real one, in its own
+//! Parts: w1 w2 w3 reach people w4 start year growth. The program under test is the real one, in its own
 //! process; load generator and receivers run beside it on the same machine, so ratios within one
 //! run say more than absolute figures.
 
@@ -52,6 +52,9 @@ fn main() {
                 let mut p = Program::with_agencies(database, &sink, false, 50);
                 mass_incident(&mut p, &sink).await;
                 backlog(&mut fresh(false), &sink).await;
+            }
+            if has("people") {
+                people(&mut fresh(false), &sink).await;
             }
             if has("w4") || has("start") {
                 w4(&mut fresh(false), &sink).await;
@@ -393,6 +396,18 @@ async fn paced(p: &Program, sink: &Sink, n: u64, every: Duration, each: u64) -> 
     let mut ms: Vec<f64> = arrivals.iter().filter_map(since).collect();
     ms.sort_by(f64::total_cmp);
     ms
+}
+
+/// Two hundred people who fill in the notification at once, page by page: in five seconds a page,
+/// which is faster than anybody reads, and without any pause at all.
+async fn people(p: &mut Program, sink: &Sink) {
+    sink.reset();
+    p.serve();
+    support::people::fill(p, 200, Duration::from_secs(5), "at 5 s a page (target p99 100 ms)")
+        .await;
+    support::people::fill(p, 200, Duration::ZERO, "without a pause").await;
+    println!("People: peak {:.0} MiB", memory(p.pid(), "VmHWM"));
+    p.stop();
 }
 
 async fn w4(p: &mut Program, _: &Sink) {

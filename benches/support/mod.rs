@@ -1,5 +1,7 @@
 //! What the load bench needs: a light client, light receivers, and the real program.
 
+pub mod people;
+
 use base64::Engine;
 use child_death_review::alerts::signature;
 use std::collections::HashMap;

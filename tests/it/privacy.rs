@@ -190,6 +190,11 @@ on_both! {
         assert_eq!(app.post(&format!("{case}/holds"), json!({ "reason": "settled", "do": "lift" })).await.0, 200);
         let (_, page) = app.page("/retention", &admin).await;
         assert!(page.contains(&reference) && page.contains("made in error") && !page.contains(kept["reference"].as_str().unwrap()));
+        clock.forward(Duration::minutes(21));
+        let (status, _, page) = app.form(&ask, &admin, &[("_csrf", &word)]).await;
+        assert_eq!(status, 403, "a browser left open destroys nothing");
+        assert!(page.contains("Sign in again first"));
+        let (admin, word) = enter(&app, "admin").await;
         assert_eq!(app.form(&ask, &admin, &[("_csrf", &word)]).await.0, 303);
         assert_eq!(app.form(&confirm, &admin, &[("_csrf", &word)]).await.0, 422, "not by the same person");
         let (guardian, guard_word) = enter(&app, "guardian").await;

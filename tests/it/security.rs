@@ -147,6 +147,51 @@ async fn sessions_are_fresh_guarded_and_end() {
     assert_eq!((app.page("/", &one).await.0, app.page("/", &two).await.0), (303, 200));
 }
 
+/// Behind TLS no cookie travels in clear or belongs to a neighbouring host, and the browser is told to
+/// stay with TLS; what was set over plain HTTP counts for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_tls_every_cookie_is_secure_and_bound_to_the_host() {
+    let app = app_with(|c| c.server.public_url = "https://cdr.example".into()).await;
+    app.add_user("c@x.example", "coordinator", "northshire", None).await;
+    let signed = app
+        .http
+        .post(format!("{}/sign-in", app.url))
+        .body("email=c@x.example&password=correct+horse+battery")
+        .send()
+        .await
+        .unwrap();
+    let first = app.http.get(format!("{}/notify", app.url)).send().await.unwrap();
+    assert!(first.headers()["strict-transport-security"].to_str().unwrap().contains("max-age="));
+    let page = first.text().await.unwrap();
+    let key = page.split("name=\"_key\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let begun = app
+        .http
+        .post(format!("{}/notify/what", app.url))
+        .body(format!("_key={key}&_version=0&event=death"))
+        .send()
+        .await
+        .unwrap();
+    let mut names = Vec::new();
+    for r in [&signed, &begun] {
+        assert_eq!(r.status(), 303);
+        for c in r.headers().get_all("set-cookie") {
+            let c = c.to_str().unwrap();
+            for flag in ["; Secure", "; HttpOnly", "; Path=/;", "; SameSite=Lax"] {
+                assert!(c.contains(flag), "{c} has no {flag}");
+            }
+            assert!(c.starts_with("__Host-") && !c.contains("Domain="), "{c}");
+            names.push(c.split('=').next().unwrap().to_owned());
+        }
+    }
+    for name in ["__Host-cdr_session", "__Host-cdr_device", "__Host-cdr_draft"] {
+        assert!(names.iter().any(|n| n == name), "{names:?}");
+    }
+    let session = signed.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap();
+    assert_eq!(app.page("/", session).await.0, 200);
+    let plain = session.trim_start_matches("__Host-");
+    assert_eq!(app.page("/", plain).await.0, 303, "a cookie of plain HTTP opens nothing");
+}
+
 /// Whether an account exists cannot be read from the answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_in_does_not_say_who_exists() {

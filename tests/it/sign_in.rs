@@ -644,6 +644,17 @@ async fn what_a_provider_says_is_verified() {
         assert_eq!(n.get(&back).await.to, "/", "{id}");
     }
 
+    // The door asks for the proof: a stolen code is of no use to whoever has not the verifier.
+    let n = s.browser(OWNER);
+    let back = come_back(&s, &oidc, &n, "/sign-in/with/entra", "p1").await;
+    let stolen = between(&format!("{back}&"), "code=", "&").to_owned();
+    let body = format!(
+        "grant_type=authorization_code&client_id=cdr&client_secret=x&code={stolen}&code_verifier=guessed"
+    );
+    let token = s.app.http.post(format!("{}/oauth2/token", oidc.url));
+    let token = token.header("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(token.body(body).send().await.unwrap().status(), 400);
+
     // What the token says, one thing wrong at a time. The provider signs whatever it is told.
     let hour_ago = (s.now() - Duration::hours(1)).timestamp();
     let wrongs = [

@@ -291,7 +291,10 @@ impl App {
         let named = config.server.public_url == "http://localhost";
         let host = if named { "localhost" } else { "127.0.0.1" };
         let url = url.replace("127.0.0.1", host);
-        config.server.public_url.clone_from(&url);
+        // Behind a proxy that speaks TLS, the service itself is reached by plain HTTP.
+        if !config.server.public_url.starts_with("https://") {
+            config.server.public_url.clone_from(&url);
+        }
         let areas = areas.iter().map(|a| ("test".into(), area::parse("test", a).unwrap()));
         let directory = Arc::new(Directory::from_areas(areas.collect()).unwrap());
         let running = app::start(&config, directory, listener, clock.clone(), None).await.unwrap();

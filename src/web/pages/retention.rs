@@ -2,6 +2,7 @@
 
 use super::{change, failed, signed_in};
 use crate::auth::policy::{Action, Caller, Object, may};
+use crate::auth::session::Session;
 use crate::domain::id::Reference;
 use crate::service::ServiceError;
 use crate::web::Web;
@@ -62,13 +63,27 @@ pub(super) async fn certificate(
     }
 }
 
+/// What cannot be undone is only done shortly after a sign-in, so that a browser left open destroys
+/// nothing.
+async fn lately(web: &Web, headers: &HeaderMap, body: Body) -> Result<Session, Response> {
+    let (session, ..) = change(web, headers, body).await?;
+    if session.is_fresh(web.service.clock.now()) {
+        return Ok(session);
+    }
+    Err(web.templates.error(
+        StatusCode::FORBIDDEN,
+        "Sign in again first",
+        "Destruction cannot be undone, and your last sign-in is more than 20 minutes ago: sign out and in again, then repeat. Nothing was changed.",
+    ))
+}
+
 pub(super) async fn ask(
     State(web): State<Web>,
     headers: HeaderMap,
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, ..) = match change(&web, &headers, body).await {
+    let session = match lately(&web, &headers, body).await {
         Ok(s) => s,
         Err(r) => return r,
     };
@@ -88,7 +103,7 @@ pub(super) async fn confirm(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
-    let (session, ..) = match change(&web, &headers, body).await {
+    let session = match lately(&web, &headers, body).await {
         Ok(s) => s,
         Err(r) => return r,
     };
