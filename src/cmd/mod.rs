@@ -180,7 +180,8 @@ enum UserWhat {
         email: String,
         #[arg(long)]
         name: String,
-        /// administrator, coordinator, `designated_doctor`, `on_call`, agency or auditor
+        /// administrator, coordinator, `designated_doctor`, `on_call`, agency, auditor, notifier,
+        /// `panel_member`, chair or guardian
         #[arg(long)]
         role: String,
         /// Area they work in; * for all
@@ -199,7 +200,8 @@ enum UserWhat {
         email: String,
         #[arg(long)]
         name: String,
-        /// administrator, coordinator, `designated_doctor`, `on_call`, agency or auditor
+        /// administrator, coordinator, `designated_doctor`, `on_call`, agency, auditor, notifier,
+        /// `panel_member`, chair or guardian
         #[arg(long)]
         role: String,
         /// Area they work in; * for all

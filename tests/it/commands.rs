@@ -64,6 +64,55 @@ on_both! {
         assert_eq!(beats.load(Ordering::SeqCst), 1, "silence is the alarm");
     }
 
+    async fn accounts_are_added_and_invited_by_command_and_open_the_pages(db: Db) {
+        let sink = Sink::start().await;
+        let mut p = Program::new(&db, &sink, None);
+        let run = |p: &Program, what: &str, email: &str, role: &str, password: &str, more: &[&str]| {
+            let mut args = vec!["user", what, "--email", email, "--name", "Name of somebody", "--role", role];
+            args.extend(more);
+            let out = p.command(&args).env("CDR_PASSWORD", password).output().unwrap();
+            let said = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+            assert!(!said.contains(password) || password.is_empty(), "a password is never printed");
+            (out.status.code().unwrap(), said)
+        };
+        const GOOD: &str = "violet kettle parsnip";
+        let who = "somebody@northshire.example";
+        // What cannot be: said, and nothing is kept.
+        for (role, password, more, words) in [
+            ("coordinator", "short", &[][..], "12"),
+            ("coordinator", "password1234", &[], ""),
+            ("king", GOOD, &[], "must be one of: administrator"),
+            ("agency", GOOD, &[], "--agency"),
+        ] {
+            let (code, said) = run(&p, "add", who, role, password, more);
+            assert_ne!(code, 0, "{role}: {said}");
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(db.number("SELECT COUNT(*) FROM user_account").await, 0);
+        assert_eq!(run(&p, "add", who, "coordinator", GOOD, &[]).0, 0);
+        let (code, said) = run(&p, "add", &who.to_uppercase(), "auditor", GOOD, &[]);
+        assert!(code != 0 && said.contains("already"), "one account an address: {said}");
+        let (code, said) = run(&p, "invite", "chair@northshire.example", "chair", "", &["--print"]);
+        assert_eq!(code, 0, "{said}");
+        let link = said.split_whitespace().find(|w| w.contains("/invitation/")).expect("a link").to_owned();
+        let (code, said) = run(&p, "invite", who, "chair", "", &["--print"]);
+        assert_ne!(code, 0, "an account is not invited again: {said}");
+
+        p.start(None);
+        assert!(p.ready().await);
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let url = format!("http://127.0.0.1:{}", p.port);
+        let sign_in = |password: &'static str| {
+            http.post(format!("{url}/sign-in")).body(format!("email={who}&password={}", password.replace(' ', "+"))).send()
+        };
+        assert_eq!(sign_in("not this one at all").await.unwrap().status(), 401);
+        assert_eq!(sign_in(GOOD).await.unwrap().status(), 303);
+        let path = link.split("/invitation/").nth(1).unwrap();
+        let page = http.get(format!("{url}/invitation/{path}")).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+        assert!(page.text().await.unwrap().contains("chair@northshire.example"));
+    }
+
     async fn a_drill_from_the_command_line_ends_in_a_result(db: Db) {
         let sink = Sink::start().await;
         let mut p = Program::new(&db, &sink, None);
