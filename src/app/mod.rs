@@ -19,7 +19,7 @@ use crate::auth::rules::Rules;
 use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
 use crate::config::area::{Book, Directory};
-use crate::config::{Config, SecondFactor};
+use crate::config::{Config, OnArrival, SecondFactor};
 use crate::domain::alert::Channel;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
@@ -31,8 +31,8 @@ use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
-    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
-    watcher,
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, likeness,
+    upkeep, watcher,
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
@@ -120,6 +120,7 @@ async fn build(
         hands,
         news: News::default(),
         retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
+        duplicates: config.duplicates.on_arrival,
     };
     service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
@@ -199,6 +200,11 @@ pub async fn start(
         let (watch, copy) = (config.watch.clone(), config.copy.clone());
         workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
         workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
+        let every = config.duplicates.look_seconds;
+        if every > 0 && config.duplicates.on_arrival != OnArrival::Off {
+            let every = StdDuration::from_secs(every);
+            workers.push(tokio::spawn(likeness(s(), every, dispatch_stopped.clone())));
+        }
     }
     let watch = Watch {
         every: StdDuration::from_secs(config.watch.every_seconds),

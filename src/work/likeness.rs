@@ -1,0 +1,31 @@
+//! Looking again at cases that changed: two reports of one death that came at the same moment, or a
+//! name that became known later, are found here and shown to the office. Nothing is merged here.
+
+use crate::service::{Looked, Service};
+use chrono::Duration;
+use std::time::Duration as StdDuration;
+use tokio::sync::watch;
+
+/// Cases that changed within this time are looked at after a start.
+const HOURS: i64 = 48;
+/// A change is looked at once everything that was being stored beside it is there.
+const SETTLED_SECONDS: i64 = 10;
+
+/// Runs until `stop` turns true.
+pub async fn likeness(service: Service, every: StdDuration, mut stop: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(every.max(StdDuration::from_secs(1)));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let since = service.clock.now() - Duration::hours(HOURS);
+    let mut come = Looked { at: since, case: uuid::Uuid::nil() };
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stop.changed() => return,
+        }
+        let until = service.clock.now() - Duration::seconds(SETTLED_SECONDS);
+        match service.look_again(come, until).await {
+            Ok(looked) => come = looked,
+            Err(e) => tracing::warn!(error = %e, "cases could not be compared again"),
+        }
+    }
+}
