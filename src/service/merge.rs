@@ -60,9 +60,9 @@ impl Service {
         let (a, b) = self.two(caller, first, second, Action::Merge).await?;
         let reason = reasoned(reason)?;
         let by = signed_in(caller);
-        self.decide_both(caller, a, b, |first, second, lost, now, ctx| {
+        self.decide_both(caller, a, b, |first, second, lost, _, ctx| {
             let (mut of_first, mut of_second) =
-                case::unmerge(first, second, &by, &reason, now, lost, ctx)?;
+                case::unmerge(first, second, &by, &reason, lost, ctx)?;
             // Whoever parts them says that they are two: they are not offered again as they stand.
             let seen = self.store.seen(&Traits::of(&first.facts), &Traits::of(&second.facts));
             let (earlier, later) = if a < b { (a, &mut of_second) } else { (b, &mut of_first) };

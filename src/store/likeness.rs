@@ -1,13 +1,14 @@
 //! Finding cases that may be about the same death, and the pairs that were found.
 
-use super::changes::LikenessRow;
+use super::changes::{ChangeSet, LikenessRow};
 use super::engine::{Conn, on};
 use super::keys::ServiceKey;
 use super::{Store, StoreError};
+use crate::domain::event::Event;
 use crate::domain::facts::Facts;
 use crate::domain::id::CaseId;
 use crate::domain::likeness::Traits;
-use crate::platform::crypt::hex;
+use crate::platform::crypt::{CryptError, hex};
 use chrono::{DateTime, Utc};
 use sqlx::{Postgres, QueryBuilder, Sqlite};
 use uuid::Uuid;
@@ -51,18 +52,26 @@ pub struct PairFilter {
     pub waiting: bool,
 }
 
+/// Cases looked up by one key at most, the newest.
+const OF_EACH_KEY: u32 = 100;
+/// Keys looked up at most: a report has about ten.
+const KEYS: usize = 40;
+
 const KIN: &str = "SELECT c.id, c.reference, c.area, c.stage, c.restricted, c.account_of, c.received_at, c.sealed_facts, s.key_name, s.wrapped_key FROM cases c JOIN stream s ON s.id = c.id ";
 
 macro_rules! kin_query {
     ($engine:ty, $digests:expr, $besides:expr, $most:expr) => {{
         let mut q: QueryBuilder<$engine> = QueryBuilder::new(KIN);
         // Whoever shares most comes first, an NHS number before all else, then the newest.
-        q.push("JOIN (SELECT case_id, SUM(CASE kind WHEN 'nhs_number' THEN 20 WHEN 'like_name' THEN 1 ELSE 3 END) AS shared FROM case_lookup WHERE digest IN (");
-        let mut digests = q.separated(", ");
-        for d in $digests {
-            digests.push_bind(d.clone());
+        q.push("JOIN (SELECT case_id, SUM(CASE kind WHEN 'nhs_number' THEN 20 WHEN 'like_name' THEN 1 ELSE 3 END) AS shared FROM (");
+        for (n, d) in $digests.iter().enumerate() {
+            // Of each key the newest only: a name that thousands have must not cost thousands.
+            q.push(if n > 0 { " UNION ALL " } else { "" });
+            q.push("SELECT kind, case_id FROM (SELECT kind, case_id FROM case_lookup WHERE digest = ")
+                .push_bind(d.clone());
+            q.push(format!(" ORDER BY case_id DESC LIMIT {OF_EACH_KEY}) AS k{n}"));
         }
-        q.push(") GROUP BY case_id) k ON k.case_id = c.id WHERE c.stage NOT IN ('drill', 'destroyed') AND c.id <> ")
+        q.push(") AS found GROUP BY case_id) k ON k.case_id = c.id WHERE c.stage NOT IN ('drill', 'destroyed') AND c.id <> ")
             .push_bind($besides);
         q.push(" ORDER BY k.shared DESC, c.id DESC LIMIT ").push_bind($most);
         q
@@ -135,6 +144,7 @@ impl Store {
         if digests.is_empty() {
             return Ok(Vec::new());
         }
+        let digests = &digests[..digests.len().min(KEYS)];
         let besides = besides.map_or(Uuid::nil(), |c| c.0);
         Ok(match self.pool() {
             super::Pool::Sqlite(p) => {
@@ -160,7 +170,6 @@ impl Store {
     /// # Errors
     /// They cannot be read.
     pub fn facts_of_kin(&self, k: &Kin) -> Result<Option<Facts>, StoreError> {
-        use crate::platform::crypt::CryptError;
         let key = match self.unwrap_case_key(k.id, k.key_name.as_deref(), k.wrapped_key.as_deref())
         {
             Ok(key) => key,
@@ -246,6 +255,45 @@ impl Store {
         Ok(
             on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(at).bind(after).bind(until).bind(most).fetch_all(p).await?),
         )
+    }
+
+    /// Makes cases of before findable: those that have no key yet, `most` of them after an id. The
+    /// last one's id; none if there are no more.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn fill_keys(&self, after: Uuid, most: i64) -> Result<Option<Uuid>, StoreError> {
+        const SQL: &str = "SELECT id FROM cases WHERE id > $1 AND stage NOT IN ('drill', 'destroyed') AND NOT EXISTS (SELECT 1 FROM case_lookup WHERE case_id = cases.id AND kind IN ('like_name', 'like_born', 'like_died', 'like_home')) ORDER BY id LIMIT $2";
+        let ids: Vec<Uuid> = on!(pool self.pool(), |p| sqlx::query_scalar(SQL)
+            .bind(after)
+            .bind(most)
+            .fetch_all(p)
+            .await?);
+        let mut set = ChangeSet::default();
+        for id in &ids {
+            let history = match self.history(CaseId(*id)).await {
+                Ok(h) => h,
+                // Destroyed meanwhile.
+                Err(StoreError::Crypt(CryptError::Destroyed)) => continue,
+                Err(e) => return Err(e),
+            };
+            // As the journal's own projection does it, so that a rebuild gives the same.
+            for (recorded, _) in history {
+                match recorded.event {
+                    Event::NotificationReceived { facts, .. } => {
+                        self.lookups(&mut set, CaseId(*id), &facts);
+                    }
+                    Event::FactsAmended { patch, .. } => {
+                        self.lookups(&mut set, CaseId(*id), &patch);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if !set.lookups.is_empty() {
+            self.commit(set).await?;
+        }
+        Ok(ids.last().copied())
     }
 
     /// Agencies that hold alerts of a case or of one of its accounts.

@@ -172,7 +172,7 @@ impl Store {
         }
     }
 
-    fn lookups(&self, set: &mut ChangeSet, id: CaseId, facts: &Facts) {
+    pub(super) fn lookups(&self, set: &mut ChangeSet, id: CaseId, facts: &Facts) {
         let c = &facts.child;
         let mut add = |kind, text: Option<&String>| {
             if let Some(digest) = text.and_then(|t| self.lookup_digest(kind, t)) {

@@ -10,17 +10,33 @@ use tokio::sync::watch;
 const HOURS: i64 = 48;
 /// A change is looked at once everything that was being stored beside it is there.
 const SETTLED_SECONDS: i64 = 10;
+/// Older cases made findable in one commit.
+const AT_ONCE: i64 = 50;
 
 /// Runs until `stop` turns true.
 pub async fn likeness(service: Service, every: StdDuration, mut stop: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(every.max(StdDuration::from_secs(1)));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut filled = Some(uuid::Uuid::nil());
     let since = service.clock.now() - Duration::hours(HOURS);
     let mut come = Looked { at: since, case: uuid::Uuid::nil() };
     loop {
         tokio::select! {
             _ = tick.tick() => {}
             _ = stop.changed() => return,
+        }
+        // Cases of before the update that brought this, some at a time.
+        while let Some(after) = filled {
+            match service.store.fill_keys(after, AT_ONCE).await {
+                Ok(come) => filled = come,
+                Err(e) => {
+                    tracing::warn!(error = %e, "older cases could not be made findable yet");
+                    break;
+                }
+            }
+            if *stop.borrow() {
+                return;
+            }
         }
         let until = service.clock.now() - Duration::seconds(SETTLED_SECONDS);
         match service.look_again(come, until).await {

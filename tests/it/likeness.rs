@@ -8,6 +8,7 @@ use child_death_review::auth::token;
 use child_death_review::config::OnArrival;
 use child_death_review::domain::alert::{AlertKind, Desk, Recipient};
 use child_death_review::domain::case::{self, CaseState, Context, Joining, Report};
+use child_death_review::domain::draft::{Page, Section};
 use child_death_review::domain::event::{Event, Person, Recorded, Route};
 use child_death_review::domain::id::{AlertId, CaseId, Reference};
 use child_death_review::domain::intake::{self, Need};
@@ -310,7 +311,7 @@ on_both! {
         assert!(app.post(&format!("/api/v1/alerts/{police}/acknowledgements"), json!({ "name": "Sgt Walker" })).await.0 < 300);
         // Without a reason nothing happens and what was chosen is still there.
         let (s, _, page) = app.form(&compare, &cookie, &[("_csrf", &word), ("do", "same"), ("first", &b)]).await;
-        assert!(s == 422 && page.contains("say why"), "{s}");
+        assert!(s == 422 && page.contains("Say why"), "{s}");
         let (s, to, page) = app.form(&compare, &cookie, &[("_csrf", &word), ("do", "same"), ("first", &a), ("reason", "one child, two wards")]).await;
         assert_eq!((s, to.as_str()), (303, format!("/cases/{a}").as_str()), "{page}");
         let (_, merged) = app.get(&case_b).await;
@@ -483,6 +484,67 @@ on_both! {
         assert_eq!(app.get(&format!("/api/v1/cases/{b}")).await.0, 410);
         let report = store.verify(&[]).await.unwrap();
         assert!(report.findings.is_empty(), "{:?}", report.findings);
+    }
+
+    async fn what_a_second_caller_adds_reaches_both_and_they_learn_nothing(db: Db) {
+        let app = start(db, OnArrival::Attach).await;
+        let first = app.notify(triggering()).await;
+        let a = reference(&first);
+        let police = first["alerts"].as_array().unwrap().iter().find(|x| x["agency"] == "police").unwrap();
+        let ack = format!("/api/v1/alerts/{}/acknowledgements", police["id"].as_str().unwrap());
+        assert!(app.post(&ack, json!({ "name": "Sgt Walker" })).await.0 < 300);
+        let s = app.service();
+        let fields = |all: &[(&str, &str)]| all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let held = s.begin_draft(Some("northshire"), "a-form-of-this-test", &fields(&[("event", "death")])).await.unwrap();
+        let code = held.code.clone();
+        for (page, typed) in [
+            (Page::Who, fields(&[("child.given_names", "Zephyrine"), ("child.nhs_number", "999 000 0018")])),
+            (Page::Caller, fields(&[("notifier.telephone", "07700 900111")])),
+        ] {
+            let v = s.draft(&code).await.unwrap().row.version;
+            s.save_page(&code, page, typed, v, false).await.unwrap();
+        }
+        let sent = s.send_draft(&code).await.unwrap().unwrap();
+        let b = reference(&serde_json::from_str(&sent.body).unwrap());
+        assert_eq!(app.get(&format!("/api/v1/cases/{b}")).await.1["account_of"], json!(a));
+        let held = s.draft(&code).await.unwrap();
+        let told = s.told(&held).await.unwrap().unwrap();
+        assert_eq!(told.reference, b);
+        assert_eq!(told.agencies.len(), first["alerts"].as_array().unwrap().len());
+        let states: Vec<&str> = told.agencies.iter().map(|g| g.state.as_str()).collect();
+        assert!(states.iter().all(|s| ["planned", "sending", "accepted"].contains(s)), "{states:?}");
+        assert_ne!(told.stage, "Second account of a case");
+        // What they add.
+        let typed = fields(&[("child.ethnicity", "C")]);
+        s.save_section(&code, Section::Child, &typed, held.row.version, false).await.unwrap();
+        assert!(s.send_further(&code).await.unwrap());
+        let (_, case) = app.get(&format!("/api/v1/cases/{a}")).await;
+        assert_eq!(case["facts"]["other_accounts"]["child.ethnicity"], json!(["C"]));
+        rebuilt_alike(&app).await;
+        let undo = json!({ "account": b, "reason": "another child" });
+        let (s, said) = app.post(&format!("/api/v1/cases/{a}/unmerge"), undo).await;
+        assert_eq!(s, 200, "{said}");
+        let (_, case) = app.get(&format!("/api/v1/cases/{a}")).await;
+        assert_eq!(case["facts"].get("other_accounts"), None, "gone with it");
+        let (_, own) = app.get(&format!("/api/v1/cases/{b}")).await;
+        assert_eq!((&own["reference"], &own["facts"]["child"]["ethnicity"]), (&json!(b), &json!("C")));
+        assert!(own["alerts"].as_array().unwrap().iter().any(|x| x["agency"] == "police" && x["phase"] == "climbing"), "alerted for itself now");
+        rebuilt_alike(&app).await;
+    }
+
+    async fn cases_of_before_become_findable(db: Db) {
+        let app = start(db, OnArrival::Show).await;
+        app.notify(triggering()).await;
+        app.notify(all_no()).await;
+        until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 }).await;
+        let before = read_tables(&app.db).await;
+        app.db.run("DELETE FROM case_lookup WHERE kind <> 'nhs_number' AND kind <> 'name'").await.unwrap();
+        let store = &app.service().store;
+        let mut after = Some(Uuid::nil());
+        while let Some(from) = after {
+            after = store.fill_keys(from, 1).await.unwrap();
+        }
+        assert_eq!(before, read_tables(&app.db).await);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::jar::{self, Decision};
 use crate::domain::likeness::Likeness;
 use crate::domain::ready::{Stage, stage};
-use crate::domain::{intake, scope};
+use crate::domain::scope;
 use chrono::{DateTime, Utc};
 use std::collections::BTreeSet;
 
@@ -117,6 +117,9 @@ pub struct Joining {
     pub lost: BTreeSet<AlertId>,
 }
 
+/// Accounts attached to one case without a person at most: more are no reports of a death.
+const MOST_BY_ITSELF: usize = 20;
+
 /// Whether a new report that is certainly of the same death may become an account of this case
 /// without a person: only while the case is open and stands as it was notified.
 #[must_use]
@@ -126,6 +129,7 @@ pub fn takes_accounts(s: &CaseState) -> bool {
         && s.withdrawn.is_none()
         && s.stood_down.is_none()
         && s.keeping.restricted.is_none()
+        && s.accounts.held.len() < MOST_BY_ITSELF
         && !matches!(stage(s), Stage::Reviewed | Stage::Closed)
 }
 
@@ -459,7 +463,6 @@ pub fn unmerge(
     second: &CaseState,
     by: &Person,
     reason: &str,
-    now: DateTime<Utc>,
     lost: &BTreeSet<AlertId>,
     ctx: &mut Context<'_>,
 ) -> Result<(Vec<Event>, Vec<Event>), Refusal> {
@@ -476,7 +479,6 @@ pub fn unmerge(
     }];
     let facts = first.accounts.without(second.id, &first.facts);
     if facts != first.facts {
-        intake::review(&facts, now).map_err(Refusal::Facts)?;
         let scope = scope::judge(&facts);
         let assessment = jar::assess(&facts, ctx.extra);
         let standing = jar_plan::standing_after(first, assessment.decision, &met(&assessment));

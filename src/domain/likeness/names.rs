@@ -61,7 +61,7 @@ impl Names {
         for m in &facts.household {
             let relation = m.relationship.as_deref().unwrap_or_default().to_lowercase();
             // The names after the first: a surname, however many parts it has.
-            if relation.contains("mother") && !relation.contains("grand") {
+            if relation.contains("mother") && !relation.contains("gran") {
                 n.mother.extend(words(m.name.as_deref().unwrap_or_default()).into_iter().skip(1));
             }
         }

@@ -97,6 +97,8 @@ impl Traits {
         }
         out.sort();
         out.dedup();
+        // The NHS number first, names last: whoever looks for some of them only looks for the best.
+        out.sort_by_key(|(kind, _)| (*kind != "nhs_number", *kind == "like_name"));
         out
     }
 
