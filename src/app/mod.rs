@@ -19,7 +19,7 @@ use crate::auth::rules::Rules;
 use crate::auth::session::Limits;
 use crate::auth::token::Tokens;
 use crate::config::area::{Book, Directory};
-use crate::config::{Config, OnArrival, SecondFactor};
+use crate::config::{Config, SecondFactor};
 use crate::domain::alert::Channel;
 use crate::platform::clock::{SharedClock, SystemClock};
 use crate::platform::crypt::{CryptError, Keyring};
@@ -200,11 +200,8 @@ pub async fn start(
         let (watch, copy) = (config.watch.clone(), config.copy.clone());
         workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
         workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
-        let every = config.duplicates.look_seconds;
-        if every > 0 && config.duplicates.on_arrival != OnArrival::Off {
-            let every = StdDuration::from_secs(every);
-            workers.push(tokio::spawn(likeness(s(), every, dispatch_stopped.clone())));
-        }
+        let looks = config.duplicates.clone();
+        workers.push(tokio::spawn(likeness(s(), looks, dispatch_stopped.clone())));
     }
     let watch = Watch {
         every: StdDuration::from_secs(config.watch.every_seconds),

@@ -7,7 +7,11 @@ use crate::domain::likeness::Verdict;
 pub(super) fn sentence(event: &Event) -> String {
     match event {
         Event::AccountAttached { reference, by, reason, .. } => {
-            format!("{reference} was made a second account of this case{}.{}", who(by), why(reason))
+            format!(
+                "{reference} was made a second account of this case{}.{}",
+                who(by.as_ref()),
+                why(reason)
+            )
         }
         Event::AccountDetached { reference, by, reason, .. } => format!(
             "{reference} is no second account of this case any more, says {}; its facts were taken out again.{}",
@@ -20,7 +24,11 @@ pub(super) fn sentence(event: &Event) -> String {
                 1 => " One alert was answered for there.".to_owned(),
                 n => format!(" {n} alerts were answered for there."),
             };
-            format!("Made a second account of {reference}{}.{}{settled}", who(by), why(reason))
+            format!(
+                "Made a second account of {reference}{}.{}{settled}",
+                who(by.as_ref()),
+                why(reason)
+            )
         }
         Event::AccountToldMore { .. } => {
             "More was said; whom it concerns is alerted on the first case.".to_owned()
@@ -56,11 +64,8 @@ pub(super) fn sentence(event: &Event) -> String {
     }
 }
 
-fn who(by: &Option<Person>) -> String {
-    by.as_ref().map_or_else(
-        || ", because nothing contradicts it".to_owned(),
-        |p| format!(" by {}", p.name),
-    )
+fn who(by: Option<&Person>) -> String {
+    by.map_or_else(|| ", because nothing contradicts it".to_owned(), |p| format!(" by {}", p.name))
 }
 
 fn why(reason: &str) -> String {

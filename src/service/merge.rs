@@ -8,7 +8,7 @@ use super::error::{ServiceError, invalid};
 use super::notify::spoken;
 use crate::auth::policy::{Action, Caller};
 use crate::domain::case::{self, CaseState, Context, Joining, Refusal};
-use crate::domain::event::{Event, Settled};
+use crate::domain::event::{Event, Recorded, Settled};
 use crate::domain::facts::{Amendment, Facts};
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::likeness::Traits;
@@ -60,11 +60,12 @@ impl Service {
         let (a, b) = self.two(caller, first, second, Action::Merge).await?;
         let reason = reasoned(reason)?;
         let by = signed_in(caller);
-        self.decide_both(caller, a, b, |first, second, lost, _, ctx| {
+        self.decide_both(caller, a, b, |first, second, lost, now, ctx| {
             let (mut of_first, mut of_second) =
                 case::unmerge(first, second, &by, &reason, lost, ctx)?;
             // Whoever parts them says that they are two: they are not offered again as they stand.
-            let seen = self.store.seen(&Traits::of(&first.facts), &Traits::of(&second.facts));
+            let alone = folded(first, &of_first, now);
+            let seen = self.store.seen(&Traits::of(&alone.facts), &Traits::of(&second.facts));
             let (earlier, later) = if a < b { (a, &mut of_second) } else { (b, &mut of_first) };
             let settled = Settled::NotTheSame;
             later.push(case::likeness_settled(earlier, settled, by.clone(), reason.clone(), seen));
@@ -241,10 +242,11 @@ impl Service {
 const MOVED: Refusal = Refusal::CannotMerge("the two cases were parted or merged meanwhile");
 
 fn folded(s: &CaseState, events: &[Event], at: DateTime<Utc>) -> CaseState {
-    let recorded = |event: &Event| crate::domain::event::Recorded { at, event: event.clone() };
-    let all = events.iter().map(recorded);
-    all.fold(Some(s.clone()), |s, e| case::apply(s.as_ref().map(|s| s.id)?, s, e))
-        .unwrap_or_else(|| s.clone())
+    let mut state = Some(s.clone());
+    for event in events {
+        state = case::apply(s.id, state, Recorded { at, event: event.clone() });
+    }
+    state.unwrap_or_else(|| s.clone())
 }
 
 fn reasoned(reason: &str) -> Result<String, ServiceError> {

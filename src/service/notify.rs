@@ -105,8 +105,8 @@ impl Service {
             events.extend(Self::found(case_id, &others));
             let planned = spoken(&events);
             let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
-            let sent = draft.clone().map(|d| SentDraft { case_id: case_id.0, at: now, ..d });
-            set.sent_drafts.extend(sent);
+            let of_draft = draft.clone().map(|d| SentDraft { case_id: case_id.0, at: now, ..d });
+            set.sent_drafts.extend(of_draft);
             let handover = self.plan_messages(&mut set, &state, &planned, now);
             let duplicate_of = match &joined {
                 Some(j) if self.may_read(caller, j.first.id).await? => Some(&j.first.reference),

@@ -1,6 +1,7 @@
 //! Looking again at cases that changed: two reports of one death that came at the same moment, or a
 //! name that became known later, are found here and shown to the office. Nothing is merged here.
 
+use crate::config::{Duplicates, OnArrival};
 use crate::service::{Looked, Service};
 use chrono::Duration;
 use std::time::Duration as StdDuration;
@@ -13,9 +14,14 @@ const SETTLED_SECONDS: i64 = 10;
 /// Older cases made findable in one commit.
 const AT_ONCE: i64 = 50;
 
-/// Runs until `stop` turns true.
-pub async fn likeness(service: Service, every: StdDuration, mut stop: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(every.max(StdDuration::from_secs(1)));
+/// Runs until `stop` turns true; where nobody wants a look it only waits for that.
+pub async fn likeness(service: Service, settings: Duplicates, mut stop: watch::Receiver<bool>) {
+    if settings.look_seconds == 0 || settings.on_arrival == OnArrival::Off {
+        // A worker that ends early would end the service.
+        let _ = stop.changed().await;
+        return;
+    }
+    let mut tick = tokio::time::interval(StdDuration::from_secs(settings.look_seconds));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut filled = Some(uuid::Uuid::nil());
     let since = service.clock.now() - Duration::hours(HOURS);

@@ -352,7 +352,7 @@ pub fn amend_account(
     Ok(events)
 }
 
-/// A person makes a case an account of another. Both get their events.
+/// A person makes a case an account of another. Both get their events; none if it is one already.
 ///
 /// # Errors
 /// One of them is no case of its own, or holds what would be lost or laid open by it.
@@ -362,6 +362,9 @@ pub fn merge(
     how: &Joining,
     ctx: &mut Context<'_>,
 ) -> Result<(Vec<Event>, Vec<Event>), Refusal> {
+    if second.accounts.of.as_ref().is_some_and(|o| o.case == first.id) {
+        return Ok((Vec::new(), Vec::new()));
+    }
     mergeable(first, second)?;
     let mut agencies: Vec<String> = second.alerts.values().map(|a| a.agency.clone()).collect();
     agencies.sort();
