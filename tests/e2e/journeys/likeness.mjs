@@ -15,7 +15,7 @@ const report = (given, nhs, day) => ({
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page());
   const send = async (given, nhs, day) => {
-    const answer = await page.request.post(`${url}/notify/one-page`, { form: { _key: `${given}${day}`, ...report(given, nhs, day) } });
+    const answer = await page.request.post(`${url}/notify/one-page`, { form: { _key: `${given}${nhs}${day}`, ...report(given, nhs, day) } });
     check.equal(answer.status(), 201, `a report of ${given}`);
     return (await answer.text()).match(/CDR-\d{4}-\d{6}/)[0];
   };
