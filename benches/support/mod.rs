@@ -202,7 +202,7 @@ impl Program {
         std::fs::write(
             dir.path().join("cdr.toml"),
             format!(
-                "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{database}\"\n[crypt]\nmaster_key = \"bench:{key}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[log]\nlevel = \"error\"\n",
+                "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[database]\nurl = \"{database}\"\n[crypt]\nmaster_key = \"bench:{key}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[duplicates]\non_arrival = \"off\"\n[log]\nlevel = \"error\"\n",
                 area_file.display()
             ),
         )

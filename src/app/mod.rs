@@ -31,7 +31,7 @@ use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
-    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator,
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator, likeness,
     upkeep, watcher,
 };
 use chrono::Duration;
@@ -120,6 +120,7 @@ async fn build(
         hands,
         news: News::default(),
         retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
+        duplicates: config.duplicates.on_arrival,
     };
     service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
@@ -200,6 +201,8 @@ pub async fn start(
         let (watch, copy) = (config.watch.clone(), config.copy.clone());
         workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
         workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
+        let looks = config.duplicates.clone();
+        workers.push(tokio::spawn(likeness(s(), looks, dispatch_stopped.clone())));
     }
     let watch = Watch {
         every: StdDuration::from_secs(config.watch.every_seconds),

@@ -105,10 +105,12 @@ pub enum Action {
     Retention,
     /// Copy out what a case holds about a living person.
     SubjectAccess,
+    /// Make two cases of one death one, undo it, say that they are two.
+    Merge,
 }
 
 impl Action {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Notify,
         Self::Assess,
         Self::ListCases,
@@ -134,6 +136,7 @@ impl Action {
         Self::Hold,
         Self::Retention,
         Self::SubjectAccess,
+        Self::Merge,
     ];
 }
 
@@ -271,6 +274,7 @@ fn is_about_a_case(action: Action) -> bool {
             | A::Restrict
             | A::Hold
             | A::SubjectAccess
+            | A::Merge
     )
 }
 
@@ -292,6 +296,7 @@ fn is_shut(caller: &Caller, action: Action, alerted: &[&str]) -> bool {
             | A::Withdraw
             | A::ChangePanels
             | A::SubjectAccess
+            | A::Merge
             | A::Export,
         ) => true,
         _ => false,
@@ -405,6 +410,7 @@ fn scope_may(scope: TokenScope, action: Action) -> bool {
                     | A::Drill
                     | A::Restrict
                     | A::Hold
+                    | A::Merge
             )
         }
         TokenScope::Acknowledge => action == A::Acknowledge,

@@ -3,12 +3,14 @@
 //! refused: a misspelt setting must not be a silent default.
 
 pub mod area;
+mod duplicates;
 mod outward;
 mod privacy;
 mod providers;
 mod sections;
 mod sign_in;
 
+pub use duplicates::{Duplicates, OnArrival};
 pub use outward::{Copies, Messages, Watch};
 pub use privacy::{Limits, Privacy};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
@@ -60,6 +62,7 @@ pub struct Config {
     pub journal: Journal,
     pub limits: Limits,
     pub privacy: Privacy,
+    pub duplicates: Duplicates,
     pub log: Log,
     pub sign_in: SignIn,
     #[serde(default)]

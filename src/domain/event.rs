@@ -3,10 +3,11 @@
 
 use super::alert::{AlertKind, ContactPoint, PlannedAlert};
 use super::escalation::{Progress, Why};
-use super::facts::{Amendment, Facts};
-use super::id::{AlertId, PanelId, Reference};
+use super::facts::{Amendment, Facts, words};
+use super::id::{AlertId, CaseId, PanelId, Reference};
 use super::intake::Warning;
 use super::jar::{Assessment, Decision};
+use super::likeness::Verdict;
 use super::milestone::Record;
 use super::scope::Scope;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -109,6 +110,9 @@ pub enum Event {
         how: Amendment,
         changed: Vec<String>,
         reason: String,
+        /// The second account that they came with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<CaseId>,
     },
     JarStoodDown {
         reason: String,
@@ -224,7 +228,78 @@ pub enum Event {
         reason: String,
         by: Person,
     },
+    /// Another report of this death was made an account of this case: by itself if nobody is named.
+    AccountAttached {
+        account: CaseId,
+        reference: Reference,
+        by: Option<Person>,
+        reason: String,
+        /// Agencies that hold alerts of it.
+        agencies: Vec<String>,
+    },
+    /// It is not about this death after all.
+    AccountDetached {
+        account: CaseId,
+        reference: Reference,
+        by: Person,
+        reason: String,
+    },
+    /// The other side: this report is an account of another case.
+    BecameAccount {
+        first: CaseId,
+        reference: Reference,
+        by: Option<Person>,
+        reason: String,
+        /// Whom it would have alerted by itself.
+        told: Vec<StoodIn>,
+        /// Open alerts that are answered for there.
+        settled: Vec<AlertId>,
+    },
+    /// Whom more facts of an account would have alerted by themselves.
+    AccountToldMore {
+        told: Vec<StoodIn>,
+    },
+    /// It stands for itself again.
+    BecameCase {
+        first: CaseId,
+        reference: Reference,
+        by: Person,
+        reason: String,
+    },
+    /// Another case may be about the same death, or about a twin, a sibling, one incident.
+    LikenessFound {
+        other: CaseId,
+        verdict: Verdict,
+        agrees: Vec<String>,
+        differs: Vec<String>,
+        /// Keyed digest of what was compared.
+        seen: String,
+    },
+    /// A person has looked.
+    LikenessSettled {
+        other: CaseId,
+        settled: Settled,
+        by: Person,
+        reason: String,
+        seen: String,
+    },
 }
+
+/// An alert that a report called for and that the first case's alerts stand in for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoodIn {
+    pub id: AlertId,
+    pub agency: String,
+    pub agency_name: String,
+    pub kind: AlertKind,
+    pub acknowledge: bool,
+    pub no_contact: bool,
+}
+
+words!(
+    /// What a person decided about two cases that are alike.
+    Settled { NotTheSame = "not_the_same", Related = "related" }
+);
 
 impl Event {
     /// The name kept beside the sealed payload.
@@ -252,6 +327,13 @@ impl Event {
             Self::GlassReviewed { .. } => "glass_reviewed",
             Self::LegalHoldPlaced { .. } => "legal_hold_placed",
             Self::LegalHoldLifted { .. } => "legal_hold_lifted",
+            Self::AccountAttached { .. } => "account_attached",
+            Self::AccountDetached { .. } => "account_detached",
+            Self::BecameAccount { .. } => "became_account",
+            Self::AccountToldMore { .. } => "account_told_more",
+            Self::BecameCase { .. } => "became_case",
+            Self::LikenessFound { .. } => "likeness_found",
+            Self::LikenessSettled { .. } => "likeness_settled",
         }
     }
 }

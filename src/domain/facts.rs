@@ -293,6 +293,21 @@ impl Facts {
                 }
             }
         }
+        if how == Amendment::FurtherAccount {
+            // What somebody said differently already is one more reading here.
+            for (path, more) in &patch.other_accounts {
+                let kept = others.entry(path.clone()).or_default();
+                for v in more {
+                    if held.get(path) != Some(v) && !kept.contains(v) {
+                        kept.push(v.clone());
+                        touched.push(path.clone());
+                    }
+                }
+                if kept.is_empty() {
+                    others.remove(path);
+                }
+            }
+        }
         if how == Amendment::Correction {
             for path in &patch.not_known {
                 let had = held.remove(path).is_some() | others.remove(path).is_some();
@@ -318,6 +333,12 @@ impl Facts {
             next.unrecognised.insert(free, value.clone());
         }
         (next, touched)
+    }
+
+    /// Every known value by its dotted path; a list counts as one value.
+    #[must_use]
+    pub fn leaves(&self) -> BTreeMap<String, Value> {
+        flatten(self)
     }
 
     /// The age at death (or collapse), if both dates are known and in order.

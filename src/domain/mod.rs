@@ -19,6 +19,7 @@ pub mod facts;
 pub mod id;
 pub mod intake;
 pub mod jar;
+pub mod likeness;
 pub mod milestone;
 pub mod nhs_number;
 pub mod postcode;

@@ -21,6 +21,8 @@ words!(
         Withdrawn = "withdrawn",
         /// Not a case: an exercise.
         Drill = "drill",
+        /// Not a case of its own: another report of a death that has one.
+        SecondAccount = "second_account",
     }
 );
 
@@ -38,6 +40,7 @@ impl Stage {
             Self::OutOfScope => "Out of scope",
             Self::Withdrawn => "Withdrawn",
             Self::Drill => "Drill",
+            Self::SecondAccount => "Second account of a case",
         }
     }
 }
@@ -112,6 +115,8 @@ pub fn stage(case: &CaseState) -> Stage {
     let done = |m| case.milestones.get(&m).is_some_and(|r| r.standing == Standing::Done);
     if case.drill {
         Stage::Drill
+    } else if case.accounts.of.is_some() {
+        Stage::SecondAccount
     } else if case.withdrawn.is_some() {
         Stage::Withdrawn
     } else if !case.scope.in_scope {

@@ -103,18 +103,60 @@ impl Service {
         reference: &Reference,
         action: Action,
     ) -> Result<Opened, ServiceError> {
+        let found = self.resolved(reference).await?;
+        self.allowed(caller, found, action).await
+    }
+
+    /// As [`Self::open`], but the reference of a second account means the account itself.
+    pub(super) async fn open_itself(
+        &self,
+        caller: &Caller,
+        reference: &Reference,
+        action: Action,
+    ) -> Result<Opened, ServiceError> {
+        let itself = self.store.find_case(reference).await?;
+        let first = self.first_of(itself.clone()).await?;
+        let opened = self.allowed(caller, first, action).await?;
+        let itself = itself.ok_or(ServiceError::NotFound)?;
+        Ok(Opened { id: CaseId(itself.id), ..opened })
+    }
+
+    /// A case by its reference; by that of a second account, the case that it is an account of.
+    async fn resolved(&self, reference: &Reference) -> Result<Option<Found>, ServiceError> {
         let found = self.store.find_case(reference).await?;
+        self.first_of(found).await
+    }
+
+    async fn first_of(&self, found: Option<Found>) -> Result<Option<Found>, ServiceError> {
+        match found.as_ref().and_then(|f| f.account_of) {
+            Some(first) => Ok(self.store.found(CaseId(first)).await?),
+            None => Ok(found),
+        }
+    }
+
+    /// Whether the caller may read a case.
+    pub(super) async fn may_read(&self, caller: &Caller, id: CaseId) -> Result<bool, ServiceError> {
+        let found = self.store.found(id).await?;
+        Ok(self.allowed(caller, found, Action::ReadCase).await.is_ok())
+    }
+
+    async fn allowed(
+        &self,
+        caller: &Caller,
+        found: Option<Found>,
+        action: Action,
+    ) -> Result<Opened, ServiceError> {
         // First whether they may do this anywhere, so that a missing right is not a missing case.
         let own: Vec<&str> = caller.agency.as_deref().into_iter().collect();
         Self::allow(caller, action, Object { agencies: &own, ..Object::default() })?;
         let found = found.ok_or(ServiceError::NotFound)?;
         let access = self.access_of(caller, &found).await?;
-        let alerts = if caller.agency.is_some() {
-            self.store.alerts(CaseId(found.id)).await?
+        let alerted = if caller.agency.is_some() {
+            self.store.alerted_agencies(CaseId(found.id)).await?
         } else {
             Vec::new()
         };
-        let agencies: Vec<&str> = alerts.iter().map(|a| a.agency.as_str()).collect();
+        let agencies: Vec<&str> = alerted.iter().map(String::as_str).collect();
         let object = Object {
             area: Some(&found.area),
             agencies: &agencies,
@@ -309,7 +351,7 @@ impl Service {
             return Err(ServiceError::Forbidden);
         };
         let reason = reasoned(reason)?;
-        let found = self.store.find_case(reference).await?.ok_or(ServiceError::NotFound)?;
+        let found = self.resolved(reference).await?.ok_or(ServiceError::NotFound)?;
         let object = Object {
             area: Some(&found.area),
             stage: Stage::parse(&found.stage),

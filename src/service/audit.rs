@@ -225,6 +225,8 @@ fn said(action: &str) -> &str {
     match action {
         "read_case" => "opened the case",
         "read_timeline" => "read the timeline",
+        "compare_cases" => "compared the case with another",
+        "list_likenesses" => "listed cases that are alike",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",
         "export" => "started an export",

@@ -111,6 +111,7 @@ impl Service {
         let decided = self.decide(caller, id, digests.as_ref(), &opened, decide, answer).await;
         match decided {
             Ok((d, body)) => {
+                self.plan_of_accounts(caller, &d.state, &wish).await;
                 let body = body.unwrap_or_else(|| answer(&d).to_string());
                 Ok(Answer { status: 200, body, repeated: false })
             }
@@ -120,6 +121,22 @@ impl Service {
                 None => Err(e),
             },
             Err(e) => Err(e),
+        }
+    }
+
+    /// An agency's part counts for what it was asked on a second account too: or it would be asked
+    /// again. If that fails it is, which harms nobody.
+    async fn plan_of_accounts(&self, caller: &Caller, s: &CaseState, wish: &Prepared) {
+        let Prepared::Plan { agency, person, entry } = wish else { return };
+        for account in s.accounts.held.iter().filter(|a| a.agencies.contains(agency)) {
+            let decide = |s: &CaseState, _: &mut Context<'_>| {
+                case::enter_plan(s, agency, person.clone(), entry.clone())
+            };
+            let none = BTreeSet::new();
+            let done = self.decide(caller, account.case, None, &none, decide, |_| Value::Null);
+            if let Err(e) = done.await {
+                tracing::warn!(error = %e, "a plan was not entered on a second account");
+            }
         }
     }
 

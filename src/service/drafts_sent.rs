@@ -5,20 +5,20 @@ use super::drafts::{Held, salvage};
 use super::error::{ServiceError, invalid};
 use super::read::AlertDetail;
 use crate::auth::policy::Caller;
-use crate::domain::case;
+use crate::domain::alert::AlertState;
+use crate::domain::case::CaseState;
 use crate::domain::draft::{self, Fields, Section};
-use crate::domain::facts::Amendment;
 use crate::domain::id::CaseId;
 use crate::domain::jar::{Assessment, Decision};
 use crate::domain::ready::{Stage, stage};
 use crate::domain::scope::Scope;
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
-use serde_json::json;
-use std::collections::BTreeSet;
 
 /// How long the notifier may add to what they sent.
 pub const FURTHER_HOURS: i64 = 72;
+/// Minutes after which the answers of partners are shown for a second account too.
+const ANSWERS_AFTER: i64 = 30;
 
 /// What whoever notified may know of the case. Nothing in it is about the child.
 #[derive(Clone, Serialize)]
@@ -59,20 +59,59 @@ impl Service {
         let id = CaseId(id);
         let s = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
         let rows = self.store.alerts(id).await?;
-        let agencies = self.alert_details(&s, rows).into_iter().map(agency).collect();
+        let own = self.alert_details(&s, rows).into_iter().map(agency);
+        let agencies = own.chain(self.stood_in(&s).await?).collect();
+        let first = self.first_case(&s).await?;
+        let as_case = first.as_ref().unwrap_or(&s);
         let until = sent_at + Duration::hours(FURTHER_HOURS);
         Ok(Some(Told {
             reference: s.reference.to_string(),
             area: s.area.clone(),
             received_at: s.received_at,
             standing: s.standing,
-            withdrawn: s.withdrawn.is_some(),
-            stage: Stage::label(stage(&s)),
+            withdrawn: as_case.withdrawn.is_some(),
+            stage: Stage::label(stage(as_case)),
             scope: s.scope,
             assessment: s.assessment,
             agencies,
             further_until: (self.now() < until).then_some(until),
         }))
+    }
+
+    /// The case that this report is a second account of.
+    async fn first_case(&self, s: &CaseState) -> Result<Option<CaseState>, ServiceError> {
+        let Some(of) = &s.accounts.of else { return Ok(None) };
+        Ok(self.store.load(of.case).await?.map(|l| l.state))
+    }
+
+    /// Partners whom the first case's alerts reach in place of this report's own. Whoever sent it
+    /// sees what they would see of a first report: nothing here may tell them that there is a case.
+    /// So an answer that was there before, or comes sooner than one could come to a message sent
+    /// now, is not shown for a while.
+    async fn stood_in(&self, s: &CaseState) -> Result<Vec<Agency>, ServiceError> {
+        let Some(of) = &s.accounts.of else { return Ok(Vec::new()) };
+        let Some(first) = self.first_case(s).await? else { return Ok(Vec::new()) };
+        let rows = self.alert_details(&first, self.store.alerts(of.case).await?);
+        let soon = self.now() < s.received_at + Duration::minutes(ANSWERS_AFTER);
+        let shown = |t: &crate::domain::event::StoodIn| {
+            let real = rows.iter().filter(|a| a.agency == t.agency && a.state != "recalled");
+            let best = real.max_by_key(|a| AlertState::parse(&a.state).map_or(0, AlertState::rank));
+            let state = best.and_then(|a| AlertState::parse(&a.state)).unwrap_or(t.state());
+            let state = match state {
+                AlertState::Delivered | AlertState::Opened | AlertState::Acknowledged if soon => {
+                    AlertState::Accepted
+                }
+                other => other,
+            };
+            agency_line(
+                t.agency_name.clone(),
+                t.kind.label().to_owned(),
+                state.word().to_owned(),
+                state.label().to_owned(),
+                best.map(|a| a.ring.clone()).unwrap_or_default(),
+            )
+        };
+        Ok(of.told.iter().map(shown).collect())
     }
 
     /// Saves one part of the rest of the form. Nothing of it is with the case before it is sent.
@@ -117,22 +156,10 @@ impl Service {
         let mut new = false;
         // A second round if what was added does not fit what the case holds.
         for round in 0..2 {
-            let done = self
-                .decide(
-                    &caller,
-                    id,
-                    None,
-                    &BTreeSet::new(),
-                    |state, ctx| {
-                        let why = "Further details from the notifier".to_owned();
-                        case::amend(state, patch.clone(), Amendment::FurtherAccount, why, now, ctx)
-                    },
-                    |_| json!(null),
-                )
-                .await;
-            match done {
-                Ok((d, _)) => {
-                    new = !d.unchanged;
+            let why = "Further details from the notifier";
+            match self.told_further(&caller, id, &patch, why).await {
+                Ok(was_new) => {
+                    new = was_new;
                     break;
                 }
                 Err(ServiceError::Invalid(problems)) if round == 0 => {
@@ -173,17 +200,27 @@ fn asks(fields: &[String], path: &str) -> bool {
 }
 
 fn agency(a: AlertDetail) -> Agency {
-    let answered = matches!(a.state.as_str(), "acknowledged" | "recalled" | "expired");
+    agency_line(a.agency_name, a.kind_label, a.state, a.state_label, a.ring)
+}
+
+fn agency_line(
+    name: String,
+    kind: String,
+    state: String,
+    state_label: String,
+    ring: String,
+) -> Agency {
+    let answered = matches!(state.as_str(), "acknowledged" | "recalled" | "expired");
     Agency {
-        name: a.agency_name,
-        kind: a.kind_label,
+        name,
+        kind,
         // In the words of somebody who waits for it.
-        state_label: match a.state.as_str() {
+        state_label: match state.as_str() {
             "planned" | "sending" => "being told now".to_owned(),
             "accepted" => "message sent, not seen yet".to_owned(),
-            _ => a.state_label,
+            _ => state_label,
         },
-        state: a.state,
-        ring: if answered { String::new() } else { a.ring },
+        state,
+        ring: if answered { String::new() } else { ring },
     }
 }

@@ -15,6 +15,10 @@ mod error;
 mod escalate;
 mod export;
 pub mod import;
+mod likeness;
+mod likeness_views;
+mod likeness_words;
+mod merge;
 pub mod naming;
 mod notify;
 mod outbox;
@@ -37,6 +41,8 @@ pub use dry_run::{DryRun, Run, RunLast, RunStep, Try, length};
 pub use error::{ServiceError, invalid};
 pub use escalate::Escalated;
 pub use export::{Export, ExportError, Format, Piece};
+pub use likeness::Looked;
+pub use likeness_views::{AccountLine, Comparison, FactLine, Likened};
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};
@@ -47,6 +53,7 @@ pub use retention::{Certificate, DueLine};
 pub use subject_access::SubjectCopy;
 
 use crate::auth::policy::{Action, Caller, Object, may};
+use crate::config::OnArrival;
 use crate::config::area::{Book, Directory};
 use crate::domain::alert::{AlertKind, Desk, Recipient};
 use crate::domain::calendar::Calendar;
@@ -75,6 +82,8 @@ pub struct Service {
     pub news: News,
     /// How long cases are kept.
     pub retention: Arc<Rules>,
+    /// What happens to a notification that may be a second one of the same death.
+    pub duplicates: OnArrival,
 }
 
 impl Service {

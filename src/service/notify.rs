@@ -6,6 +6,7 @@ use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::case::{self, CaseState};
 use crate::domain::civil_time;
 use crate::domain::event::{Event, Route};
+use crate::domain::id::Reference;
 use crate::domain::intake::{self, Need, Warning};
 use crate::domain::jar::{self, Assessment};
 use crate::domain::scope::{self, Scope};
@@ -15,6 +16,10 @@ use crate::store::{CommitError, ServiceKey};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// How often a second report is tried to be attached while its first case changes.
+const JOINS: usize = 5;
 
 /// What the caller repeats so that a repeat is not a second notification.
 #[derive(Clone, Debug)]
@@ -78,37 +83,77 @@ impl Service {
         let warnings = accepted.warnings.clone();
         let actor = caller.actor();
 
-        let new = self.store.new_case()?;
         let reference = self.store.next_reference(civil_time::date_of(now).year()).await?;
-        let events = self.with_context(&area, now, &BTreeSet::new(), |ctx| {
-            case::notify(reference, area.clone(), route, accepted, ctx)
-        });
-        let planned = spoken(&events);
-        let case_id = new.id().0;
-        let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
-        set.sent_drafts.extend(draft.map(|d| SentDraft { case_id, at: now, ..d }));
-        let handover = self.plan_messages(&mut set, &state, &planned, now);
-        let answer = receipt(&state, &warnings, &set).to_string();
-        if let Some((key, body)) = &digests {
-            set.answers.push(AnswerRow {
-                digest: key.clone(),
-                body: body.clone(),
-                status: 201,
-                answer: answer.clone(),
-                at: now,
+        let alike = self.alike_in_time(&accepted.facts).await;
+        for n in 0..=JOINS {
+            let new = self.store.new_case()?;
+            let case_id = new.id();
+            let (reference, taken) = (reference.clone(), accepted.clone());
+            let mut events = self.with_context(&area, now, &BTreeSet::new(), |ctx| {
+                case::notify(reference.clone(), area.clone(), route, taken, ctx)
             });
-        }
-        match (self.commit(set, handover).await, &digests) {
-            (Ok(()), _) => {}
-            // The same key was being stored at the same time: that one's answer is ours too.
-            (Err(CommitError::Conflict), Some((key, body))) => {
-                return self.answered(key, body).await?.ok_or(ServiceError::Busy);
+            // If its first case changes again and again, it is a case of its own.
+            let joined = match self.certain(&area, &alike).filter(|_| n < JOINS) {
+                Some(first) => self.join(first, (case_id, &reference), &events, &actor).await,
+                None => None,
+            };
+            let mut others = alike.clone();
+            if let Some(j) = &joined {
+                events = case::begin_account(events, &j.first, j.reason.clone());
+                others.retain(|a| a.case != j.first.id);
             }
-            (Err(e), _) => return Err(e.into()),
+            events.extend(Self::found(case_id, &others));
+            let planned = spoken(&events);
+            let (mut set, state) = self.store.begin_case(new, events, &actor, now)?;
+            let of_draft = draft.clone().map(|d| SentDraft { case_id: case_id.0, at: now, ..d });
+            set.sent_drafts.extend(of_draft);
+            let handover = self.plan_messages(&mut set, &state, &planned, now);
+            let duplicate_of = match &joined {
+                Some(j) if self.may_read(caller, j.first.id).await? => Some(&j.first.reference),
+                _ => None,
+            };
+            let answer = receipt(&state, &warnings, &set, duplicate_of).to_string();
+            if let Some((key, body)) = &digests {
+                set.answers.push(AnswerRow {
+                    digest: key.clone(),
+                    body: body.clone(),
+                    status: 201,
+                    answer: answer.clone(),
+                    at: now,
+                });
+            }
+            let mut handovers = vec![handover];
+            let is_joined = joined.is_some();
+            if let Some(j) = joined {
+                set.absorb(j.set);
+                handovers.push(j.handover);
+            }
+            match (self.commit_all(set, handovers).await, &digests) {
+                (Ok(()), _) => return Ok(self.taken(answer)),
+                (Err(CommitError::Conflict), digests) => {
+                    // The same key was being stored at the same time: that one's answer is ours too.
+                    if let Some((key, body)) = digests
+                        && let Some(answer) = self.answered(key, body).await?
+                    {
+                        return Ok(answer);
+                    }
+                    match digests {
+                        // The first case has moved on meanwhile.
+                        _ if is_joined => {}
+                        Some(_) => return Err(ServiceError::Busy),
+                        None => return Err(CommitError::Conflict.into()),
+                    }
+                }
+                (Err(e), _) => return Err(e.into()),
+            }
         }
+        Err(ServiceError::Busy)
+    }
+
+    fn taken(&self, body: String) -> Answer {
         self.metrics.notifications.inc();
         reach(Point::BeforeReply);
-        Ok(Answer { status: 201, body: answer, repeated: false })
+        Answer { status: 201, body, repeated: false }
     }
 
     /// The decision for a body, storing nothing.
@@ -198,6 +243,7 @@ pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
                 | Event::AlertStepped { .. }
                 | Event::AlertHandedOn { .. }
                 | Event::AlertAcknowledged { .. }
+                | Event::BecameAccount { .. }
                 | Event::GlassBroken { .. }
                 | Event::JarStoodDown { .. }
                 | Event::NotificationWithdrawn { .. }
@@ -207,19 +253,33 @@ pub(super) fn spoken(events: &[Event]) -> Vec<Event> {
 }
 
 /// What the notifier gets back. Nothing in it is about the child.
-fn receipt(state: &CaseState, warnings: &[Warning], set: &ChangeSet) -> Value {
+///
+/// A second account is answered as a first report is: with whom it calls for. Only who may read the
+/// first case is told of it.
+fn receipt(
+    state: &CaseState,
+    warnings: &[Warning],
+    set: &ChangeSet,
+    duplicate_of: Option<&Reference>,
+) -> Value {
     let Scope { in_scope, reason, .. } = &state.scope;
-    let alerts: Vec<Value> = set
-        .alerts
-        .iter()
-        .map(|a| {
-            json!({ "id": a.id, "agency": a.agency, "kind": a.kind, "state": a.state, "acknowledge": a.acknowledge })
-        })
-        .collect();
+    let line = |id: Uuid, agency: &str, kind: &str, state: &str, acknowledge: bool| json!({ "id": id, "agency": agency, "kind": kind, "state": state, "acknowledge": acknowledge });
+    let alerts: Vec<Value> = match &state.accounts.of {
+        Some(of) => of
+            .told
+            .iter()
+            .map(|t| line(t.id.0, &t.agency, t.kind.word(), t.state().word(), t.acknowledge))
+            .collect(),
+        None => set
+            .alerts
+            .iter()
+            .map(|a| line(a.id, &a.agency, &a.kind, &a.state, a.acknowledge))
+            .collect(),
+    };
     json!({
         "reference": state.reference,
         "case_id": state.id,
-        "duplicate_of": null,
+        "duplicate_of": duplicate_of,
         "received_at": timestamp(state.received_at),
         "area": state.area,
         "in_scope": in_scope,

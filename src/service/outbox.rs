@@ -162,6 +162,9 @@ impl Mailbag<'_> {
             Event::AlertAcknowledged { alert, .. } => {
                 self.release(state, AlertKind::Answered, |id| id == alert);
             }
+            Event::BecameAccount { settled, .. } => {
+                self.release(state, AlertKind::Answered, |id| settled.contains(id));
+            }
             Event::JarStoodDown { recalled, .. } => {
                 self.release(state, AlertKind::JarStoodDown, |id| recalled.contains(id));
             }
@@ -242,6 +245,7 @@ impl Service {
                     | Event::AlertHandedOn { .. }
                     | Event::GlassBroken { .. }
                     | Event::AlertAcknowledged { .. }
+                    | Event::BecameAccount { .. }
                     | Event::JarStoodDown { .. }
                     | Event::NotificationWithdrawn { .. }
             )
@@ -297,16 +301,27 @@ impl Service {
         set: ChangeSet,
         handover: Handover,
     ) -> Result<(), CommitError> {
+        self.commit_all(set, vec![handover]).await
+    }
+
+    /// The same for two cases that changed together.
+    pub(super) async fn commit_all(
+        &self,
+        set: ChangeSet,
+        handovers: Vec<Handover>,
+    ) -> Result<(), CommitError> {
         let (store, hands, news) = (self.store.clone(), self.hands.clone(), self.news.clone());
-        let both = tokio::spawn(async move {
+        let all = tokio::spawn(async move {
             store.commit(set).await?;
-            if let (Some(hand), Some(lease)) = (hands, handover.lease) {
-                hand.take(handover.jobs, lease);
+            for h in handovers {
+                if let (Some(hand), Some(lease)) = (&hands, h.lease) {
+                    hand.take(h.jobs, lease);
+                }
             }
             news.tell();
             Ok(())
         });
-        both.await.unwrap_or(Err(CommitError::Unavailable))
+        all.await.unwrap_or(Err(CommitError::Unavailable))
     }
 
     /// Puts a dead letter of the caller's area back into the queue.
@@ -334,6 +349,9 @@ fn quiet(set: &mut ChangeSet, state: &CaseState, events: &[Event]) {
     for e in events {
         match e {
             Event::AlertAcknowledged { alert, .. } => set.quieted.push(alert.0),
+            Event::BecameAccount { settled, .. } => {
+                set.quieted.extend(settled.iter().map(|id| id.0));
+            }
             Event::AlertsPlanned { .. } => {
                 let over = state.alerts.iter().filter(|(_, a)| a.superseded_by.is_some());
                 set.quieted.extend(over.map(|(id, _)| id.0));

@@ -78,6 +78,9 @@ pub struct AlertDetail {
     /// It had been opened when it was recalled.
     pub opened_before_recall: bool,
     pub drill: bool,
+    /// The second account whose alert this is, if it is not the case's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
 }
 
 /// One case on the board of all open alerts.
@@ -171,7 +174,7 @@ impl Service {
         let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
         let lengths = self.directory().area(&state.area).map(|a| a.deadlines).unwrap_or_default();
         let clocks = deadline::clocks(&state, &lengths, self.now());
-        let alerts = self.alert_details(&state, self.store.alerts(id).await?);
+        let alerts = self.all_alerts(&state).await?;
         Ok(CaseDetail { state, clocks, alerts })
     }
 
@@ -186,7 +189,20 @@ impl Service {
     ) -> Result<Vec<AlertDetail>, ServiceError> {
         let id = self.find(caller, reference, Action::ReadCase).await?;
         let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
-        Ok(self.alert_details(&state, self.store.alerts(id).await?))
+        self.all_alerts(&state).await
+    }
+
+    /// The alerts of a case and of its accounts: what is awaited on any of them is seen here.
+    async fn all_alerts(&self, state: &CaseState) -> Result<Vec<AlertDetail>, ServiceError> {
+        let mut all = self.alert_details(state, self.store.alerts(state.id).await?);
+        for account in &state.accounts.held {
+            let Some(loaded) = self.store.load(account.case).await? else { continue };
+            let rows = self.store.alerts(account.case).await?;
+            let theirs = self.alert_details(&loaded.state, rows).into_iter();
+            let reference = account.reference.to_string();
+            all.extend(theirs.map(|a| AlertDetail { account: Some(reference.clone()), ..a }));
+        }
+        Ok(all)
     }
 
     /// An area's open cases with who has been reached, for the daily copy.
@@ -294,6 +310,7 @@ impl Service {
                 }),
                 opened_before_recall: held.is_some_and(|a| a.opened_before_recall),
                 drill: r.drill,
+                account: None,
                 ring: ring.unwrap_or_default(),
                 kind_label: AlertKind::parse(&r.kind).map_or("", AlertKind::label).to_owned(),
                 state_label: AlertState::parse(&r.state).map_or("", AlertState::label).to_owned(),
@@ -490,6 +507,7 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         | Event::GlassReviewed { .. }
         | Event::LegalHoldPlaced { .. }
         | Event::LegalHoldLifted { .. }) => access_sentence(event),
+        event => super::likeness_words::sentence(event),
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Found {
     pub area: String,
     pub stage: String,
     pub restricted: bool,
+    /// The case that this one is an account of.
+    pub account_of: Option<Uuid>,
 }
 
 /// A break-glass, without its reason.
@@ -58,7 +60,8 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn find_case(&self, reference: &Reference) -> Result<Option<Found>, StoreError> {
-        const SQL: &str = "SELECT id, area, stage, restricted FROM cases WHERE reference = $1";
+        const SQL: &str =
+            "SELECT id, area, stage, restricted, account_of FROM cases WHERE reference = $1";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL)
             .bind(reference.as_str())
             .fetch_optional(p)
@@ -70,7 +73,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn found(&self, id: CaseId) -> Result<Option<Found>, StoreError> {
-        const SQL: &str = "SELECT id, area, stage, restricted FROM cases WHERE id = $1";
+        const SQL: &str = "SELECT id, area, stage, restricted, account_of FROM cases WHERE id = $1";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_optional(p).await?))
     }
 

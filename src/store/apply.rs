@@ -99,9 +99,9 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        18,
-        "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held) VALUES ",
-        " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts, restricted = excluded.restricted, held = excluded.held",
+        19,
+        "INSERT INTO cases (id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held, account_of) VALUES ",
+        " ON CONFLICT (id) DO UPDATE SET stage = excluded.stage, jar = excluded.jar, in_scope = excluded.in_scope, ready = excluded.ready, event = excluded.event, age_band = excluded.age_band, category = excluded.category, died_on = excluded.died_on, blockers = excluded.blockers, version = excluded.version, changed_at = excluded.changed_at, sealed_facts = excluded.sealed_facts, restricted = excluded.restricted, held = excluded.held, account_of = excluded.account_of",
         |q, r| q
             .bind(r.id)
             .bind(&r.reference)
@@ -121,6 +121,7 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(&r.sealed_facts)
             .bind(r.restricted)
             .bind(r.held)
+            .bind(r.account_of)
     );
     let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
     many!(
@@ -326,6 +327,9 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     }
     for a in sets.iter().flat_map(|s| &s.access) {
         super::access::change(conn, a).await?;
+    }
+    for l in sets.iter().flat_map(|s| &s.likenesses) {
+        super::likeness::change(conn, l).await?;
     }
     Ok(())
 }

@@ -111,6 +111,10 @@ macro_rules! filtered {
         } else {
             // An exercise is no case; it is listed only when asked for.
             q.push(" AND stage <> 'drill'");
+            if f.reference.is_none() {
+                // Nor is a second account one; who has its reference finds it.
+                q.push(" AND stage <> 'second_account'");
+            }
         }
         if let Some(j) = &f.jar {
             q.push(" AND jar = ").push_bind(j.clone());
@@ -174,7 +178,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn case_row(&self, id: CaseId) -> Result<Option<CaseRow>, StoreError> {
-        const SQL: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held FROM cases WHERE id = $1";
+        const SQL: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, version, changed_at, sealed_facts, restricted, held, account_of FROM cases WHERE id = $1";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_optional(p).await?))
     }
 

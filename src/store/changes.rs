@@ -44,9 +44,48 @@ pub struct ChangeSet {
     pub unlisted: Vec<(Uuid, Uuid)>,
     /// Moves of who may open a restricted case.
     pub access: Vec<AccessChange>,
+    /// Cases that were found alike, or decided about.
+    pub likenesses: Vec<LikenessRow>,
 }
 
 impl ChangeSet {
+    /// Takes in another, so that both are committed or neither.
+    pub fn absorb(&mut self, other: Self) {
+        macro_rules! append {
+            ($($field:ident),+ $(,)?) => {$( self.$field.extend(other.$field); )+};
+        }
+        append!(
+            new_streams,
+            advanced,
+            entries,
+            cases,
+            lookups,
+            alerts,
+            alert_changes,
+            progress,
+            deliveries,
+            bulletins,
+            cancelled,
+            quieted,
+            attempts,
+            results,
+            maybe_failed,
+            maybe_hurry,
+            receipts,
+            points,
+            done,
+            directories,
+            answers,
+            sent_drafts,
+            audit,
+            panels,
+            listed,
+            unlisted,
+            access,
+            likenesses,
+        );
+    }
+
     /// About how many rows it writes.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -129,6 +168,19 @@ pub struct CaseRow {
     pub restricted: bool,
     /// Under legal hold.
     pub held: bool,
+    /// The case that this one is an account of.
+    pub account_of: Option<Uuid>,
+}
+
+/// A pair of cases; `case_id` is the later one.
+#[derive(Clone, Debug)]
+pub struct LikenessRow {
+    pub case_id: Uuid,
+    pub other_id: Uuid,
+    pub verdict: &'static str,
+    pub decided: &'static str,
+    pub at: DateTime<Utc>,
+    pub seen: String,
 }
 
 #[derive(Clone, Debug)]

@@ -79,22 +79,30 @@ impl Store {
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
-                const CONFIRM: &str = "UPDATE destruction SET confirmed_at = $2, confirmed_by = $3, version = (SELECT version FROM stream WHERE id = $1), head = (SELECT head FROM stream WHERE id = $1) WHERE case_id = $1 AND confirmed_at IS NULL AND asked_by <> $3 AND EXISTS (SELECT 1 FROM cases WHERE id = $1 AND NOT held) AND EXISTS (SELECT 1 FROM stream WHERE id = $1 AND wrapped_key IS NOT NULL)";
+                const CONFIRM: &str = "UPDATE destruction SET confirmed_at = $2, confirmed_by = $3, version = (SELECT version FROM stream WHERE id = $1), head = (SELECT head FROM stream WHERE id = $1) WHERE case_id = $1 AND confirmed_at IS NULL AND asked_by <> $3 AND EXISTS (SELECT 1 FROM cases WHERE id = $1 AND NOT held) AND NOT EXISTS (SELECT 1 FROM cases WHERE account_of = $1 AND held) AND EXISTS (SELECT 1 FROM stream WHERE id = $1 AND wrapped_key IS NOT NULL)";
                 let n = on!(conn conn, |c| sqlx::query(CONFIRM).bind(case.0).bind(at).bind(&by).execute(c).await?.rows_affected());
                 if n == 1 {
-                    const AFTER: [&str; 7] = [
+                    // Its accounts tell of the same child: they go with it.
+                    const ACCOUNTS: &str = "SELECT id FROM cases WHERE account_of = $1";
+                    const TOO: &str = "INSERT INTO destruction (case_id, reference, area, rule, received_at, asked_at, asked_by, confirmed_at, confirmed_by, version, head) SELECT c.id, c.reference, c.area, d.rule, c.received_at, d.asked_at, d.asked_by, d.confirmed_at, d.confirmed_by, s.version, s.head FROM cases c JOIN stream s ON s.id = c.id JOIN destruction d ON d.case_id = $1 WHERE c.account_of = $1";
+                    let accounts: Vec<Uuid> = on!(conn &mut *conn, |c| sqlx::query_scalar(ACCOUNTS).bind(case.0).fetch_all(c).await?);
+                    on!(conn &mut *conn, |c| sqlx::query(TOO).bind(case.0).execute(c).await?.rows_affected());
+                    const AFTER: [&str; 8] = [
                         "UPDATE stream SET key_name = NULL, wrapped_key = NULL WHERE id = $1",
                         "DELETE FROM case_lookup WHERE case_id = $1",
                         "DELETE FROM case_person WHERE case_id = $1",
                         "DELETE FROM glass WHERE case_id = $1",
                         "DELETE FROM panel_case WHERE case_id = $1",
+                        "DELETE FROM likeness WHERE case_id = $1",
                         "UPDATE alert SET phase = 'settled', step_at = NULL, hurry = FALSE WHERE case_id = $1",
                         "DELETE FROM cases WHERE id = $1",
                     ];
-                    for sql in AFTER {
-                        on!(conn conn, |c| sqlx::query(sql).bind(case.0).execute(c).await?.rows_affected());
+                    for id in std::iter::once(case.0).chain(accounts) {
+                        for sql in AFTER {
+                            on!(conn &mut *conn, |c| sqlx::query(sql).bind(id).execute(c).await?.rows_affected());
+                        }
+                        on!(conn &mut *conn, |c| sqlx::query(STONE).bind(id).execute(c).await?.rows_affected());
                     }
-                    on!(conn conn, |c| sqlx::query(STONE).bind(case.0).execute(c).await?.rows_affected());
                 }
                 let _ = tx.send(n == 1);
                 Ok(())

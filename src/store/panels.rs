@@ -153,7 +153,7 @@ impl Store {
         after: Uuid,
         size: usize,
     ) -> Result<Vec<ExportCase>, StoreError> {
-        const SQL: &str = "SELECT c.id, c.reference, c.jar, c.version, c.received_at, c.sealed_facts, s.key_name, s.wrapped_key, c.restricted FROM cases c JOIN stream s ON s.id = c.id WHERE c.id > $1 AND c.area = $2 AND c.stage NOT IN ('drill', 'withdrawn') AND ((c.died_on >= $3 AND c.died_on <= $4) OR (c.died_on IS NULL AND c.received_at >= $5 AND c.received_at < $6)) ORDER BY c.id LIMIT $7";
+        const SQL: &str = "SELECT c.id, c.reference, c.jar, c.version, c.received_at, c.sealed_facts, s.key_name, s.wrapped_key, c.restricted FROM cases c JOIN stream s ON s.id = c.id WHERE c.id > $1 AND c.area = $2 AND c.stage NOT IN ('drill', 'withdrawn', 'second_account') AND ((c.died_on >= $3 AND c.died_on <= $4) OR (c.died_on IS NULL AND c.received_at >= $5 AND c.received_at < $6)) ORDER BY c.id LIMIT $7";
         let start = crate::domain::civil_time::start_of(from);
         let end = crate::domain::civil_time::start_of(to.succ_opt().unwrap_or(to));
         let size = i64::try_from(size).unwrap_or(i64::MAX);

@@ -3,15 +3,17 @@
 
 use super::Store;
 use super::changes::{
-    AccessChange, AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, Lookup, PanelCaseRow,
+    AccessChange, AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, LikenessRow, Lookup,
+    PanelCaseRow,
 };
 use super::keys::ServiceKey;
 use crate::domain::age;
 use crate::domain::alert::{AlertKind, AlertState, Notice, PlannedAlert};
 use crate::domain::case::{self, CaseState};
-use crate::domain::event::{Event, Recorded};
+use crate::domain::event::{Event, Recorded, Settled};
 use crate::domain::facts::{EventKind, Facts};
 use crate::domain::id::{AlertId, CaseId};
+use crate::domain::likeness::{Traits, Verdict};
 use crate::domain::ready::{Stage, blockers, stage};
 
 /// The read row of a case.
@@ -37,6 +39,7 @@ pub(super) fn case_row(s: &CaseState, sealed_facts: Vec<u8>) -> CaseRow {
         sealed_facts,
         restricted: s.keeping.restricted.is_some(),
         held: s.keeping.hold.is_some(),
+        account_of: s.accounts.of.as_ref().map(|o| o.case.0),
     }
 }
 
@@ -108,7 +111,22 @@ impl Store {
             | Event::JarPlanEntered { .. }
             | Event::MilestoneRecorded { .. }
             | Event::LegalHoldPlaced { .. }
-            | Event::LegalHoldLifted { .. } => {}
+            | Event::LegalHoldLifted { .. }
+            | Event::AccountAttached { .. }
+            | Event::AccountDetached { .. }
+            | Event::BecameAccount { .. }
+            | Event::AccountToldMore { .. }
+            | Event::BecameCase { .. } => {}
+            Event::LikenessFound { other, verdict, seen, .. } => {
+                set.likenesses.push(pair(id, *other, *verdict, "", recorded, seen));
+            }
+            Event::LikenessSettled { other, settled, seen, .. } => {
+                let verdict = match settled {
+                    Settled::NotTheSame => Verdict::Different,
+                    Settled::Related => Verdict::Related,
+                };
+                set.likenesses.push(pair(id, *other, verdict, settled.word(), recorded, seen));
+            }
         }
         self.progress(set, id, before, recorded);
     }
@@ -133,6 +151,7 @@ impl Store {
                     | Event::AlertAcknowledged { .. }
                     | Event::JarStoodDown { .. }
                     | Event::NotificationWithdrawn { .. }
+                    | Event::BecameAccount { .. }
             );
         let Some(before) = before.filter(|_| moves) else { return };
         let Some(after) = case::apply(id, Some(before.clone()), recorded.clone()) else { return };
@@ -153,7 +172,7 @@ impl Store {
         }
     }
 
-    fn lookups(&self, set: &mut ChangeSet, id: CaseId, facts: &Facts) {
+    pub(super) fn lookups(&self, set: &mut ChangeSet, id: CaseId, facts: &Facts) {
         let c = &facts.child;
         let mut add = |kind, text: Option<&String>| {
             if let Some(digest) = text.and_then(|t| self.lookup_digest(kind, t)) {
@@ -164,6 +183,9 @@ impl Store {
         add("name", c.family_name.as_ref());
         for name in &c.also_known_as {
             add("name", Some(name));
+        }
+        for (kind, text) in Traits::of(facts).keys() {
+            add(kind, Some(&text));
         }
     }
 
@@ -178,6 +200,24 @@ impl Store {
         }
         let key = self.service_key(ServiceKey::Lookups);
         Some(key.mac(format!("{kind}\0{folded}").as_bytes()).to_vec())
+    }
+}
+
+fn pair(
+    id: CaseId,
+    other: CaseId,
+    verdict: Verdict,
+    decided: &'static str,
+    recorded: &Recorded,
+    seen: &str,
+) -> LikenessRow {
+    LikenessRow {
+        case_id: id.0,
+        other_id: other.0,
+        verdict: verdict.word(),
+        decided,
+        at: recorded.at,
+        seen: seen.to_owned(),
     }
 }
 

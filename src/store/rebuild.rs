@@ -29,7 +29,7 @@ struct StreamKey {
 }
 
 impl Store {
-    /// Empties and refills `cases`, `case_lookup`, `alert`, `panel_case`, `case_person` and `glass` in one transaction, so
+    /// Empties and refills `cases`, `case_lookup`, `alert`, `panel_case`, `case_person`, `glass` and `likeness` in one transaction, so
     /// that readers see the old rows or the new ones. Run it while nothing serves.
     ///
     /// # Errors
@@ -58,6 +58,7 @@ impl Store {
             "DELETE FROM panel_case",
             "DELETE FROM case_person",
             "DELETE FROM glass",
+            "DELETE FROM likeness",
         ] {
             conn.run(sql).await?;
         }

@@ -212,6 +212,8 @@ impl Things {
             }
         };
         let nobody = uuid::Uuid::new_v4().to_string();
+        // Another case of the area, to compare with.
+        let other = case("northshire").await.0;
         let set = |r: &str, alert: &str, panel: &str, drill: &str, area: &str, delivery: String| {
             BTreeMap::from([
                 ("reference", r.to_owned()),
@@ -220,6 +222,7 @@ impl Things {
                 ("drill", drill.to_owned()),
                 ("area", area.to_owned()),
                 ("delivery", delivery),
+                ("other", other.clone()),
             ])
         };
         let own =
@@ -314,6 +317,7 @@ fn filled(path: &str, with: &BTreeMap<&'static str, String>) -> String {
         .replace("{version}", "0")
         .replace("{n}", "0")
         .replace("{token}", "not-a-link")
+        .replace("{other}", &with["other"])
         .replace("{message}", "00000000-0000-0000-0000-000000000000");
     if p == "/static/css_path" || p == "/static/js_path" {
         p = "/static/none".to_owned();

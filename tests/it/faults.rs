@@ -32,7 +32,7 @@ impl Program {
         std::fs::write(dir.join("area.toml"), area_text(sink, "")).unwrap();
         let key =
             key.map_or_else(|| format!("t:{}", Key::random().unwrap().to_base64()), str::to_owned);
-        std::fs::write(dir.join("cdr.toml"), format!("[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:9\"\n[database]\nurl = \"{}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\ntimeout_seconds = 3\n[mail]\ntimeout_seconds = 3\n[dispatch]\nlease_seconds = 20\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[journal]\nseal_seconds = 1\n[log]\nlevel = \"error\"\n", db.url, dir.join("area.toml").display())).unwrap();
+        std::fs::write(dir.join("cdr.toml"), format!("[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:9\"\n[database]\nurl = \"{}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\ntimeout_seconds = 3\n[mail]\ntimeout_seconds = 3\n[dispatch]\nlease_seconds = 20\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[journal]\nseal_seconds = 1\n[duplicates]\non_arrival = \"off\"\n[log]\nlevel = \"error\"\n", db.url, dir.join("area.toml").display())).unwrap();
         let mut me =
             Self { dir, port, key, url: db.url.clone(), token: String::new(), child: None };
         let out = me

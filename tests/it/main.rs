@@ -14,6 +14,7 @@ mod domain;
 mod doubles;
 mod exchange;
 mod faults;
+mod likeness;
 mod notify_flow;
 mod privacy;
 mod providers;

@@ -4,7 +4,7 @@ use super::{Alert, CaseState, jar_plan, met};
 use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
-use crate::domain::id::{AlertId, PanelId, Reference};
+use crate::domain::id::{AlertId, CaseId, PanelId, Reference};
 use crate::domain::intake::{self, Accepted, Problem};
 use crate::domain::jar::{self, Decision, ExtraTrigger};
 use crate::domain::milestone::Record;
@@ -63,6 +63,9 @@ pub enum Refusal {
     NothingToReview,
     #[error("no legal hold stands on this case")]
     NoHold,
+    /// Two cases that cannot be made one.
+    #[error("{0}")]
+    CannotMerge(&'static str),
     #[error("the time for which this case is kept is not over, or a legal hold stands")]
     NotDue,
 }
@@ -125,26 +128,52 @@ pub fn amend(
     now: DateTime<Utc>,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    let at = At { account: None, at_least: Decision::NotTriggered, now };
+    taken_in(state, patch, how, reason, &at, ctx)
+}
+
+/// Where new facts come from, and what must stand with them.
+pub(super) struct At {
+    /// The second account that they come with.
+    pub account: Option<CaseId>,
+    /// What stands for whoever says so: less is not made of it.
+    pub at_least: Decision,
+    pub now: DateTime<Utc>,
+}
+
+/// Takes new facts in: see [`amend`].
+pub(super) fn taken_in(
+    state: &CaseState,
+    patch: Facts,
+    how: Amendment,
+    reason: String,
+    at: &At,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
     if state.withdrawn.is_some() {
         return Err(Refusal::Withdrawn);
     }
     let (facts, changed) = state.facts.amended(&patch, how);
-    if facts == state.facts {
+    let is_new = facts != state.facts;
+    if !is_new && at.at_least <= state.standing {
         return Ok(Vec::new());
     }
-    intake::review(&facts, now).map_err(Refusal::Facts)?;
+    intake::review(&facts, at.now).map_err(Refusal::Facts)?;
     let scope = scope::judge(&facts);
     let assessment = jar::assess(&facts, ctx.extra);
     let standing = jar_plan::standing_after(state, assessment.decision, &met(&assessment));
+    let standing = standing.max(at.at_least);
     let alerts = if standing > state.standing {
         jar_plan::response_alerts(jar_plan::still_told(state), standing, ctx)
     } else {
         Vec::new()
     };
-    let mut events = vec![
-        Event::FactsAmended { patch: Box::new(patch), how, changed, reason },
-        Event::JarAssessed { assessment, scope, standing },
-    ];
+    let mut events = Vec::new();
+    if is_new {
+        let (patch, account) = (Box::new(patch), at.account);
+        events.push(Event::FactsAmended { patch, how, changed, reason, account });
+    }
+    events.push(Event::JarAssessed { assessment, scope, standing });
     push_alerts(&mut events, alerts);
     Ok(events)
 }
@@ -257,7 +286,9 @@ pub fn list_for_panel(
 ) -> Result<Vec<Event>, Refusal> {
     match (&state.listing, stage(state)) {
         (Some(l), _) if l.panel == panel => return Ok(Vec::new()),
-        (_, Stage::OutOfScope | Stage::Drill) => return Err(Refusal::OutOfScope),
+        (_, Stage::OutOfScope | Stage::Drill | Stage::SecondAccount) => {
+            return Err(Refusal::OutOfScope);
+        }
         (_, Stage::Withdrawn) => return Err(Refusal::Withdrawn),
         (_, Stage::Reviewed | Stage::Closed) => return Err(Refusal::AlreadyReviewed),
         (Some(l), _) => return Err(Refusal::AlreadyListed(l.panel_name.clone())),
@@ -286,7 +317,7 @@ pub fn take_off_panel(
     Ok(vec![Event::TakenOffPanel { panel, reason }])
 }
 
-fn push_alerts(events: &mut Vec<Event>, alerts: Vec<PlannedAlert>) {
+pub(super) fn push_alerts(events: &mut Vec<Event>, alerts: Vec<PlannedAlert>) {
     if !alerts.is_empty() {
         events.push(Event::AlertsPlanned { alerts });
     }

@@ -3,6 +3,7 @@
 //! into a state. Nothing else changes a case.
 
 mod access;
+mod account;
 mod decide;
 mod jar_plan;
 mod obligation;
@@ -10,6 +11,10 @@ mod obligation;
 pub use access::{
     GLASS_HOURS, Glass, Keeping, LegalHold, Restricted, break_glass, lift_hold, place_hold,
     restrict, review_glass, unrestrict,
+};
+pub use account::{
+    Account, AccountOf, Accounts, Joining, Report, amend_account, attach, begin_account,
+    likeness_found, likeness_settled, merge, takes_accounts, told_more, unmerge,
 };
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
@@ -54,6 +59,8 @@ pub struct CaseState {
     pub listing: Option<Listing>,
     /// Who may open it, and whether it may be destroyed.
     pub keeping: Keeping,
+    /// Second reports of this death, or the case that this is one of.
+    pub accounts: Accounts,
     /// Number of events so far.
     pub version: i64,
     pub changed_at: DateTime<Utc>,
@@ -198,6 +205,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             milestones: BTreeMap::new(),
             listing: None,
             keeping: Keeping::default(),
+            accounts: Accounts::default(),
             version: 1,
             changed_at: at,
         });
@@ -260,7 +268,10 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 (a.id, alert)
             }));
         }
-        Event::FactsAmended { patch, how, .. } => s.facts = s.facts.amended(&patch, how).0,
+        Event::FactsAmended { patch, how, account, .. } => {
+            s.facts = s.facts.amended(&patch, how).0;
+            s.accounts.told(account, &patch, how);
+        }
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
@@ -341,6 +352,28 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         | Event::GlassReviewed { .. }
         | Event::LegalHoldPlaced { .. }
         | Event::LegalHoldLifted { .. }) => s.keeping.apply(at, event),
+        Event::AccountAttached { account: case, reference, by, reason, agencies } => {
+            let account = Account { case, reference, at, by, reason, agencies };
+            s.accounts.attached(account, &s.facts);
+        }
+        Event::AccountDetached { account, .. } => s.accounts.detached(account, &mut s.facts),
+        Event::BecameAccount { first: case, reference, by, reason, told, settled } => {
+            for id in &settled {
+                if let Some(a) = s.alerts.get_mut(id) {
+                    a.progress = a.progress.settled();
+                    release(a, at);
+                }
+            }
+            s.accounts.of = Some(AccountOf { case, reference, at, by, reason, told, settled });
+        }
+        Event::AccountToldMore { told } => {
+            if let Some(of) = &mut s.accounts.of {
+                of.told.extend(told);
+            }
+        }
+        Event::BecameCase { .. } => s.accounts.of = None,
+        // Which cases are alike is asked of the read table.
+        Event::LikenessFound { .. } | Event::LikenessSettled { .. } => {}
     }
 }
 

@@ -130,7 +130,10 @@ pub fn enter_plan(
     person: Person,
     entry: String,
 ) -> Result<Vec<Event>, Refusal> {
-    if !state.alerts.values().any(|a| a.agency == agency && a.kind.is_response()) {
+    let asked = state.alerts.values().any(|a| a.agency == agency && a.kind.is_response());
+    let asked_elsewhere =
+        state.accounts.held.iter().any(|a| a.agencies.iter().any(|g| g == agency));
+    if !asked && !asked_elsewhere {
         return Err(Refusal::NoSuchAgency);
     }
     Ok(vec![Event::JarPlanEntered { agency: agency.to_owned(), person, entry }])

@@ -192,17 +192,21 @@ pub(super) async fn show(
     Path(text): Path<String>,
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
-    let detail = web.service.case(&caller, &reference(&text)?).await?;
-    Ok(json(StatusCode::OK, &case_json(&detail)))
+    let asked = reference(&text)?;
+    let detail = web.service.case(&caller, &asked).await?;
+    Ok(json(StatusCode::OK, &case_json(&detail, &asked)))
 }
 
-fn case_json(d: &CaseDetail) -> Value {
+/// A reference of a second account answers with its first case, and says so.
+fn case_json(d: &CaseDetail, asked: &Reference) -> Value {
     let s = &d.state;
     let blocked = blockers(s);
     let stage = stage(s);
     json!({
         "reference": s.reference,
         "case_id": s.id,
+        "also": s.accounts.held.iter().map(|a| &a.reference).collect::<Vec<_>>(),
+        "account_of": (*asked != s.reference).then_some(&s.reference),
         "area": s.area,
         "version": s.version,
         "received_at": s.received_at.to_rfc3339_opts(SecondsFormat::Micros, true),

@@ -5,6 +5,7 @@ mod alerts;
 mod cases;
 mod directory;
 mod exports;
+mod likeness;
 mod notifications;
 mod panels;
 mod reach;
@@ -37,6 +38,11 @@ pub(super) const PATHS: &[(&str, &str)] = &[
     ("post", "/api/v1/cases/{reference}/jar/plan"),
     ("post", "/api/v1/cases/{reference}/restrictions"),
     ("post", "/api/v1/cases/{reference}/holds"),
+    ("get", "/api/v1/cases/{reference}/likenesses"),
+    ("post", "/api/v1/cases/{reference}/merge"),
+    ("post", "/api/v1/cases/{reference}/unmerge"),
+    ("post", "/api/v1/cases/{reference}/not-the-same"),
+    ("post", "/api/v1/cases/{reference}/related"),
     ("get", "/api/v1/board"),
     ("post", "/api/v1/drills"),
     ("get", "/api/v1/drills/{reference}"),
@@ -72,6 +78,11 @@ pub(super) fn routes() -> Router<Web> {
         .route("/api/v1/cases/{reference}/jar/plan", post(reach::plan))
         .route("/api/v1/cases/{reference}/restrictions", post(access::restrict))
         .route("/api/v1/cases/{reference}/holds", post(access::hold))
+        .route("/api/v1/cases/{reference}/likenesses", get(likeness::list))
+        .route("/api/v1/cases/{reference}/merge", post(likeness::merge))
+        .route("/api/v1/cases/{reference}/unmerge", post(likeness::unmerge))
+        .route("/api/v1/cases/{reference}/not-the-same", post(likeness::not_the_same))
+        .route("/api/v1/cases/{reference}/related", post(likeness::related))
         .route("/api/v1/board", get(reach::board))
         .route("/api/v1/drills", post(reach::start_drill))
         .route("/api/v1/drills/{reference}", get(reach::drill))

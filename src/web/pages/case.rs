@@ -72,6 +72,7 @@ async fn context(
     let timeline = web.service.timeline(caller, &reference).await?;
     let mut access = json!(web.service.access_view(caller, &d.state).await?);
     let s = &d.state;
+    let likeness = super::likeness::part(web, caller, s, &reference).await?;
     let stage = stage(s);
     let may =
         |a| may(caller, a, Object { area: Some(&s.area), agencies: &[], ..Object::default() });
@@ -129,6 +130,7 @@ async fn context(
         "plan": s.plan.iter().map(|e| json!({ "at": e.at, "agency": web.service.agency_name(&s.area, &e.agency), "who": e.person.name, "entry": e.entry })).collect::<Vec<_>>(),
         "plan_agencies": plan_agencies(caller, s),
         "access": access,
+        "likeness": likeness,
     }))
 }
 

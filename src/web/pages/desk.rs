@@ -48,6 +48,8 @@ struct Context {
     may_list: bool,
     /// Notifications begun more than an hour ago and not sent.
     old_drafts: usize,
+    /// Pairs of cases that may be of the same death.
+    alike: i64,
 }
 
 /// `stage`, `jar`, `ready` narrow the list; `after` turns the page.
@@ -138,6 +140,10 @@ async fn list(
         Ok(n) => n,
         Err(e) => return failed(web, e),
     };
+    let alike = match web.service.count_likenesses(caller).await {
+        Ok(n) => n,
+        Err(e) => return failed(web, e),
+    };
     let today = civil_time::date_of(web.service.clock.now());
     let row = |r: Listed| Row {
         stage: match r.stage.as_str() {
@@ -168,6 +174,7 @@ async fn list(
         searched,
         may_list,
         old_drafts,
+        alike,
     };
     web.templates.page(StatusCode::OK, "queue.html", context)
 }

@@ -10,6 +10,7 @@ mod desk;
 mod directory;
 mod drafts;
 mod drills;
+mod likeness;
 mod notify;
 mod panels;
 mod retention;
@@ -42,6 +43,8 @@ pub(super) fn routes() -> Router<Web> {
         .route("/cases/{reference}/reached/live", get(board::reached_live))
         .route("/cases/{reference}/plan", post(case::plan))
         .route("/cases/{reference}/withdraw", post(case::withdraw))
+        .route("/likeness", get(likeness::list))
+        .route("/cases/{reference}/compare/{other}", get(likeness::compare).post(likeness::decide))
         .route("/board", get(board::all))
         .route("/board/live", get(board::all_live))
         .route("/drills", get(drills::list).post(drills::start))

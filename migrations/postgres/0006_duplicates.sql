@@ -1,0 +1,24 @@
+-- Second reports of one death, and cases that may be about the same one.
+
+-- The case that this one is an account of. Read column, remade from the journal.
+ALTER TABLE cases ADD COLUMN account_of uuid;
+CREATE INDEX cases_account_of ON cases (account_of) WHERE account_of IS NOT NULL;
+CREATE INDEX cases_changed ON cases (changed_at);
+
+-- Cases are found by any of many digests, whatever their kind.
+CREATE INDEX case_lookup_digest ON case_lookup (digest, case_id);
+
+-- Pairs of cases that are alike, and what a person decided about them; `case_id` is the later of
+-- the two. Read table, remade from the journal. Why they are alike is not in it.
+CREATE TABLE likeness (
+    case_id  uuid        NOT NULL,
+    other_id uuid        NOT NULL,
+    verdict  text        NOT NULL,
+    decided  text        NOT NULL,
+    at       timestamptz NOT NULL,
+    -- Keyed digest of what was compared: a pair that was decided is not offered again while it stands.
+    seen     text        NOT NULL,
+    PRIMARY KEY (case_id, other_id)
+);
+CREATE INDEX likeness_other ON likeness (other_id);
+CREATE INDEX likeness_open ON likeness (at) WHERE decided = '';

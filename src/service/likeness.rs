@@ -1,0 +1,281 @@
+//! Cases that may be about one death: looked for when a notification comes, and again when a case
+//! changes. Looking never fails a notification and never holds it up.
+
+use super::Service;
+use super::error::ServiceError;
+use super::notify::spoken;
+use super::outbox::Handover;
+use crate::config::OnArrival;
+use crate::domain::alert::AlertState;
+use crate::domain::case::{self, CaseState, Joining, Report};
+use crate::domain::event::Event;
+use crate::domain::facts::Facts;
+use crate::domain::id::{AlertId, CaseId, Reference};
+use crate::domain::jar::Decision;
+use crate::domain::likeness::{self, Likeness, Traits, Verdict};
+use crate::store::changes::ChangeSet;
+use chrono::{DateTime, Utc};
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+/// Cases compared at most, the likeliest first.
+const MOST: i64 = 50;
+/// How long a notification waits for the look; after that it is a case of its own, and the pair is
+/// found later.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Changed cases looked at again in one go.
+const AT_ONCE: i64 = 100;
+
+/// A case that is alike.
+#[derive(Clone, Debug)]
+pub(super) struct Alike {
+    pub case: CaseId,
+    pub area: String,
+    pub likeness: Likeness,
+    pub seen: String,
+}
+
+/// A new report taken into its first case, ready to be committed with the report itself.
+pub(super) struct Joined {
+    pub first: CaseState,
+    pub set: ChangeSet,
+    pub handover: Handover,
+    pub reason: String,
+}
+
+/// Where the look at changed cases has come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    pub at: DateTime<Utc>,
+    pub case: uuid::Uuid,
+}
+
+impl Service {
+    /// Cases that may be about the same death as these facts, whatever their area.
+    pub(super) async fn alike(
+        &self,
+        facts: &Facts,
+        besides: Option<CaseId>,
+    ) -> Result<Vec<Alike>, ServiceError> {
+        let mine = Traits::of(facts);
+        let digests = self.store.key_digests(&mine.wanted());
+        let mut out = Vec::new();
+        let mut had: HashSet<uuid::Uuid> = besides.into_iter().map(|c| c.0).collect();
+        for found in self.store.kin(&digests, besides, MOST).await? {
+            // What is like an account is like the case that it is an account of.
+            let kin = match found.account_of {
+                Some(first) => match self.store.as_kin(CaseId(first)).await? {
+                    Some(k) => k,
+                    None => continue,
+                },
+                None => found,
+            };
+            if !had.insert(kin.id) {
+                continue;
+            }
+            let Some(theirs) = self.store.facts_of_kin(&kin)? else { continue };
+            let theirs = Traits::of(&theirs);
+            let likeness = likeness::compare(&mine, &theirs);
+            if likeness.verdict > Verdict::Different {
+                let seen = self.store.seen(&mine, &theirs);
+                out.push(Alike { case: CaseId(kin.id), area: kin.area, likeness, seen });
+            }
+        }
+        Ok(out)
+    }
+
+    /// The same for a notification that has just come: within a time, and without failing.
+    pub(super) async fn alike_in_time(&self, facts: &Facts) -> Vec<Alike> {
+        if self.duplicates == OnArrival::Off {
+            return Vec::new();
+        }
+        match tokio::time::timeout(PATIENCE, self.alike(facts, None)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(e)) => {
+                tracing::warn!(error = %e, "no look for second reports; the notification stands for itself");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!(
+                    "the look for second reports took too long; the notification stands for itself"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    /// The one case of the area that a new report is certainly about; none if two are, or a person
+    /// has to look.
+    pub(super) fn certain<'a>(&self, area: &str, alike: &'a [Alike]) -> Option<&'a Alike> {
+        if self.duplicates != OnArrival::Attach {
+            return None;
+        }
+        let mut same = alike.iter().filter(|a| a.likeness.verdict == Verdict::Same);
+        let only = same.next()?;
+        (same.next().is_none() && only.area == area).then_some(only)
+    }
+
+    /// Takes a new report into its first case; nothing if that cannot be done without a person.
+    pub(super) async fn join(
+        &self,
+        first: &Alike,
+        (id, reference): (CaseId, &Reference),
+        events: &[Event],
+        actor: &str,
+    ) -> Option<Joined> {
+        match self.try_join(first, id, reference, events, actor).await {
+            Ok(joined) => joined,
+            Err(e) => {
+                tracing::warn!(error = %e, "a second report could not be attached; it stands for itself");
+                None
+            }
+        }
+    }
+
+    async fn try_join(
+        &self,
+        alike: &Alike,
+        id: CaseId,
+        reference: &Reference,
+        events: &[Event],
+        actor: &str,
+    ) -> Result<Option<Joined>, ServiceError> {
+        let Some(loaded) = self.store.load(alike.case).await? else { return Ok(None) };
+        if !case::takes_accounts(&loaded.state) {
+            return Ok(None);
+        }
+        let Some((facts, standing)) = told(events) else { return Ok(None) };
+        // What was found may have changed since.
+        let now_alike = likeness::compare(&Traits::of(facts), &Traits::of(&loaded.state.facts));
+        if now_alike.verdict != Verdict::Same {
+            return Ok(None);
+        }
+        let lost = self.lost(alike.case).await?;
+        let now = self.now().max(loaded.state.changed_at);
+        let reason = format!("{}, and nothing differs", now_alike.agrees.join(", "));
+        let report = Report { case: id, reference, facts, standing, agencies: Vec::new() };
+        let how = Joining { by: None, reason: reason.clone(), now, lost };
+        let area = loaded.state.area.clone();
+        let state = &loaded.state;
+        let events = self.with_context(&area, now, &BTreeSet::new(), |ctx| {
+            case::attach(state, report, &how, ctx)
+        })?;
+        let planned = spoken(&events);
+        let (mut set, first) = self.store.continue_case(loaded, events, actor, now)?;
+        let handover = self.plan_messages(&mut set, &first, &planned, self.now());
+        Ok(Some(Joined { first, set, handover, reason }))
+    }
+
+    /// Alerts of a case of which nothing is left to try.
+    pub(super) async fn lost(&self, case: CaseId) -> Result<BTreeSet<AlertId>, ServiceError> {
+        let over = [AlertState::Failed, AlertState::NoContact, AlertState::Expired];
+        let rows = self.store.alerts(case).await?;
+        let lost = rows.iter().filter(|a| over.iter().any(|s| s.word() == a.state));
+        Ok(lost.map(|a| AlertId(a.id)).collect())
+    }
+
+    /// What a new case writes down of those it is like. A pair belongs to the later of the two.
+    pub(super) fn found(id: CaseId, alike: &[Alike]) -> Vec<Event> {
+        let earlier = alike.iter().filter(|a| a.case < id);
+        earlier.map(|a| case::likeness_found(a.case, &a.likeness, a.seen.clone())).collect()
+    }
+
+    /// Looks again at cases that changed after `from` and before `until`, and writes down what is
+    /// alike and was not known to be: two reports that came at once, a name that became known.
+    /// Where it has come to.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn look_again(
+        &self,
+        from: Looked,
+        until: DateTime<Utc>,
+    ) -> Result<Looked, ServiceError> {
+        let mut come = from;
+        for (id, at) in self.store.changed_since(from.at, from.case, until, AT_ONCE).await? {
+            self.look_at(CaseId(id)).await?;
+            come = Looked { at, case: id };
+        }
+        Ok(come)
+    }
+
+    async fn look_at(&self, id: CaseId) -> Result<(), ServiceError> {
+        let Some(kin) = self.store.as_kin(id).await? else { return Ok(()) };
+        if kin.account_of.is_some() {
+            return Ok(());
+        }
+        let Some(facts) = self.store.facts_of_kin(&kin)? else { return Ok(()) };
+        let mut alike = self.alike(&facts, Some(id)).await?;
+        self.gone(id, &facts, &mut alike).await?;
+        for a in alike {
+            if self.is_known(id, &a).await? {
+                continue;
+            }
+            let (later, earlier) = (id.max(a.case), id.min(a.case));
+            let event = case::likeness_found(earlier, &a.likeness, a.seen.clone());
+            self.write_down(later, event).await?;
+        }
+        Ok(())
+    }
+
+    /// Pairs that wait for a person and are not alike any more.
+    async fn gone(
+        &self,
+        id: CaseId,
+        facts: &Facts,
+        alike: &mut Vec<Alike>,
+    ) -> Result<(), ServiceError> {
+        let mine = Traits::of(facts);
+        for row in self.store.waiting_pairs_of(id).await? {
+            let other = CaseId(if row.case_id == id.0 { row.other_id } else { row.case_id });
+            if alike.iter().any(|a| a.case == other) {
+                continue;
+            }
+            let Some(kin) = self.store.as_kin(other).await? else { continue };
+            if kin.account_of.is_some() {
+                continue;
+            }
+            let Some(theirs) = self.store.facts_of_kin(&kin)? else { continue };
+            let theirs = Traits::of(&theirs);
+            let likeness = likeness::compare(&mine, &theirs);
+            let seen = self.store.seen(&mine, &theirs);
+            alike.push(Alike { case: other, area: kin.area, likeness, seen });
+        }
+        Ok(())
+    }
+
+    async fn is_known(&self, id: CaseId, a: &Alike) -> Result<bool, ServiceError> {
+        let row = self.store.pair(id, a.case).await?;
+        Ok(row.is_some_and(|r| {
+            let word = a.likeness.verdict.word();
+            // A person's decision stands until what it was about has changed.
+            if r.decided.is_empty() {
+                r.verdict == word
+            } else {
+                r.seen == a.seen || r.verdict == word
+            }
+        }))
+    }
+
+    /// Writes an event of the service itself into a case.
+    pub(super) async fn write_down(&self, id: CaseId, event: Event) -> Result<(), ServiceError> {
+        let caller = crate::auth::policy::Caller::operator();
+        let decide = |_: &CaseState, _: &mut case::Context<'_>| Ok(vec![event.clone()]);
+        let none = BTreeSet::new();
+        self.decide(&caller, id, None, &none, decide, |_| serde_json::Value::Null).await?;
+        Ok(())
+    }
+}
+
+/// What a new report says, and what stands for it alone.
+fn told(events: &[Event]) -> Option<(&Facts, Decision)> {
+    let facts = events.iter().find_map(|e| match e {
+        Event::NotificationReceived { facts, .. } => Some(&**facts),
+        _ => None,
+    })?;
+    let standing = events.iter().find_map(|e| match e {
+        Event::JarAssessed { standing, .. } => Some(*standing),
+        _ => None,
+    })?;
+    Some((facts, standing))
+}
