@@ -31,8 +31,8 @@ use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
-    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, upkeep,
-    watcher,
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, asker, daily, escalator, renewer,
+    upkeep, watcher,
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
@@ -205,6 +205,7 @@ pub async fn start(
         heartbeat: config.watch.heartbeat_url.clone(),
     };
     workers.push(tokio::spawn(watcher(s(), watch, dispatch_stopped)));
+    workers.push(tokio::spawn(renewer(store.clone(), upkeep_stopped.clone())));
     workers.push(tokio::spawn(upkeep(
         store,
         clock,

@@ -224,6 +224,24 @@ pub enum Event {
         reason: String,
         by: Person,
     },
+    /// Whose case it is in the office from now on; nobody's without `to`.
+    CaseAssigned {
+        to: Option<Named>,
+        by: Person,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by_id: Option<Uuid>,
+        #[serde(skip_serializing_if = "String::is_empty", default)]
+        note: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<NaiveDate>,
+        /// Took an assignment back: nothing was handed over.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        undo: bool,
+    },
+    /// Whoever it was handed to has said that they have it.
+    HandOverTaken {
+        who: Uuid,
+    },
 }
 
 impl Event {
@@ -252,6 +270,8 @@ impl Event {
             Self::GlassReviewed { .. } => "glass_reviewed",
             Self::LegalHoldPlaced { .. } => "legal_hold_placed",
             Self::LegalHoldLifted { .. } => "legal_hold_lifted",
+            Self::CaseAssigned { .. } => "case_assigned",
+            Self::HandOverTaken { .. } => "hand_over_taken",
         }
     }
 }

@@ -122,6 +122,7 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.restricted)
             .bind(r.held)
     );
+    super::lines::put(conn, sets).await?;
     let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
     many!(
         conn,

@@ -82,7 +82,7 @@ impl Store {
                 const CONFIRM: &str = "UPDATE destruction SET confirmed_at = $2, confirmed_by = $3, version = (SELECT version FROM stream WHERE id = $1), head = (SELECT head FROM stream WHERE id = $1) WHERE case_id = $1 AND confirmed_at IS NULL AND asked_by <> $3 AND EXISTS (SELECT 1 FROM cases WHERE id = $1 AND NOT held) AND EXISTS (SELECT 1 FROM stream WHERE id = $1 AND wrapped_key IS NOT NULL)";
                 let n = on!(conn conn, |c| sqlx::query(CONFIRM).bind(case.0).bind(at).bind(&by).execute(c).await?.rows_affected());
                 if n == 1 {
-                    const AFTER: [&str; 7] = [
+                    const AFTER: [&str; 8] = [
                         "UPDATE stream SET key_name = NULL, wrapped_key = NULL WHERE id = $1",
                         "DELETE FROM case_lookup WHERE case_id = $1",
                         "DELETE FROM case_person WHERE case_id = $1",
@@ -90,11 +90,14 @@ impl Store {
                         "DELETE FROM panel_case WHERE case_id = $1",
                         "UPDATE alert SET phase = 'settled', step_at = NULL, hurry = FALSE WHERE case_id = $1",
                         "DELETE FROM cases WHERE id = $1",
+                        "DELETE FROM case_line WHERE id = $1",
                     ];
                     for sql in AFTER {
                         on!(conn conn, |c| sqlx::query(sql).bind(case.0).execute(c).await?.rows_affected());
                     }
-                    on!(conn conn, |c| sqlx::query(STONE).bind(case.0).execute(c).await?.rows_affected());
+                    for sql in [STONE, super::lines::STONE] {
+                        on!(conn conn, |c| sqlx::query(sql).bind(case.0).execute(c).await?.rows_affected());
+                    }
                 }
                 let _ = tx.send(n == 1);
                 Ok(())

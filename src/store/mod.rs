@@ -10,6 +10,7 @@ pub mod backup;
 mod budget;
 mod cases;
 pub mod changes;
+mod desk;
 mod destroy;
 mod directory;
 mod drafts;
@@ -17,6 +18,8 @@ mod engine;
 mod factors;
 mod journal;
 mod keys;
+mod lines;
+mod lists;
 mod login;
 mod obligations;
 mod outbox;
@@ -35,7 +38,8 @@ mod writer;
 pub use access::{Found, GlassRow};
 pub use audit::{AuditLine, AuditQuery, Somebody};
 pub use budget::Budget;
-pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
+pub use cases::{AlertView, AttemptView};
+pub use desk::{DeskRow, ViewRow};
 pub use destroy::DestructionRow;
 pub use directory::PointRow;
 pub use drafts::DraftRow;
@@ -43,6 +47,8 @@ pub use engine::{Pool, Target, refuse_old};
 pub use factors::{Factors, OutsideRow, PasskeyRow, TotpRow};
 pub use journal::{Loaded, New};
 pub use keys::ServiceKey;
+pub use lines::{AreaLengths, LineRow, wait_bit};
+pub use lists::{CaseFilter, Listed, Mark, Page, Sort, WaitingRow};
 pub use login::{Note, SessionLine, SessionRow, TokenRow, UserRow};
 pub use obligations::{OpenNumber, OpenRow};
 pub use outbox::{Job, OutboxFigures};
@@ -57,7 +63,7 @@ pub use writer::{CommitError, Task};
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
 use changes::ChangeSet;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use writer::Writer;
 
 /// Why something could not be read or written.
@@ -89,6 +95,8 @@ struct Inner {
     keyring: Keyring,
     keys: keys::ServiceKeys,
     references: reference::References,
+    /// How long clocks run, by area.
+    lengths: RwLock<AreaLengths>,
 }
 
 impl Store {
@@ -108,7 +116,9 @@ impl Store {
         let pool = target.pool(readers).await?;
         let keys = keys::ServiceKeys::open(&target, &keyring).await?;
         let references = reference::References::new(keys.get(ServiceKey::References).clone());
-        Ok(Self { inner: Arc::new(Inner { target, pool, writer, keyring, keys, references }) })
+        let lengths = RwLock::default();
+        let inner = Inner { target, pool, writer, keyring, keys, references, lengths };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Commits a change set: all of it, or nothing.

@@ -107,6 +107,8 @@ impl Store {
             | Event::ObligationMended { .. }
             | Event::JarPlanEntered { .. }
             | Event::MilestoneRecorded { .. }
+            | Event::CaseAssigned { .. }
+            | Event::HandOverTaken { .. }
             | Event::LegalHoldPlaced { .. }
             | Event::LegalHoldLifted { .. } => {}
         }

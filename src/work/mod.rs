@@ -6,6 +6,7 @@ pub mod daily;
 mod dispatch;
 mod escalator;
 mod lanes;
+mod lines;
 mod upkeep;
 pub mod watcher;
 
@@ -13,5 +14,6 @@ pub use asker::asker;
 pub use daily::daily;
 pub use dispatch::{Dispatcher, Handle, Limits, Settings};
 pub use escalator::{escalate_once, escalator};
+pub use lines::renewer;
 pub use upkeep::{seal_once, upkeep};
 pub use watcher::{Watch, watcher};

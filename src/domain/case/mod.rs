@@ -3,6 +3,7 @@
 //! into a state. Nothing else changes a case.
 
 mod access;
+mod assign;
 mod decide;
 mod jar_plan;
 mod obligation;
@@ -11,6 +12,7 @@ pub use access::{
     GLASS_HOURS, Glass, Keeping, LegalHold, Restricted, break_glass, lift_hold, place_hold,
     restrict, review_glass, unrestrict,
 };
+pub use assign::{Assign, Assignment, assign, take, undo_assign};
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
@@ -54,6 +56,8 @@ pub struct CaseState {
     pub listing: Option<Listing>,
     /// Who may open it, and whether it may be destroyed.
     pub keeping: Keeping,
+    /// Whose it is in the office.
+    pub assigned: Assignment,
     /// Number of events so far.
     pub version: i64,
     pub changed_at: DateTime<Utc>,
@@ -198,6 +202,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             milestones: BTreeMap::new(),
             listing: None,
             keeping: Keeping::default(),
+            assigned: Assignment::default(),
             version: 1,
             changed_at: at,
         });
@@ -335,6 +340,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.listing = Some(Listing { panel, panel_name, held_on, anonymous_reference });
         }
         Event::TakenOffPanel { .. } => s.listing = None,
+        event @ (Event::CaseAssigned { .. } | Event::HandOverTaken { .. }) => {
+            assign::apply(s, at, event);
+        }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }
         | Event::GlassBroken { .. }
