@@ -204,8 +204,8 @@ pub async fn start(
         every: StdDuration::from_secs(config.watch.every_seconds),
         heartbeat: config.watch.heartbeat_url.clone(),
     };
+    workers.push(tokio::spawn(renewer(store.clone(), dispatch_stopped.clone())));
     workers.push(tokio::spawn(watcher(s(), watch, dispatch_stopped)));
-    workers.push(tokio::spawn(renewer(store.clone(), upkeep_stopped.clone())));
     workers.push(tokio::spawn(upkeep(
         store,
         clock,

