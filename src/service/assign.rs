@@ -150,9 +150,13 @@ impl Service {
     pub async fn handed_over(&self, caller: &Caller) -> Result<Vec<HandedOver>, ServiceError> {
         let query = CaseQuery { handed: Some(Handed::ToMe), size: 200, ..CaseQuery::default() };
         let rows = self.list_cases(caller, query).await?.rows;
-        let look =
-            |r: &crate::store::Listed| self.audit_row(caller, "read_handover", CaseId(r.id), "");
-        self.store.audit_all(rows.iter().map(look).collect()).await?;
+        let mut looks = Vec::new();
+        for r in &rows {
+            let reference = Reference::parse(&r.reference).ok_or(ServiceError::NotFound)?;
+            let opened = self.open(caller, &reference, Action::ReadCase).await?;
+            looks.push(self.audit_row(caller, "read_handover", opened.id, opened.purpose));
+        }
+        self.store.audit_all(looks).await?;
         let mut out = Vec::new();
         for r in rows {
             let Some(loaded) = self.store.load(CaseId(r.id)).await? else { continue };

@@ -32,6 +32,7 @@ pub enum Handed {
 }
 
 /// What a list of cases is asked for.
+#[allow(clippy::struct_excessive_bools)] // filters that are independent of each other
 #[derive(Clone, Debug, Default)]
 pub struct CaseQuery {
     pub stage: Option<String>,

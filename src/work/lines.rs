@@ -10,7 +10,7 @@ const MOST: usize = 2000;
 
 /// Looks each minute, until `stop` turns true.
 pub async fn renewer(store: Store, mut stop: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(Duration::from_secs(60));
+    let mut tick = tokio::time::interval(Duration::from_mins(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {

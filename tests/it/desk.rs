@@ -326,7 +326,7 @@ on_both! {
                     let these: Vec<String> = page.rows.iter().map(|r| r.reference.clone()).collect();
                     these.iter().for_each(|r| *seen.entry(r.clone()).or_default() += 1);
                     marks.push((page.previous, these));
-                    if marks.len() % 2 == 0 {
+                    if marks.len().is_multiple_of(2) {
                         n += 1;
                         let body = synth::notification(8, n, civil_time::date_of(Utc::now()), 300).body;
                         desk.notify("northshire", body).await;

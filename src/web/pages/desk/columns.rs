@@ -41,10 +41,9 @@ pub(super) const COLUMNS: [Column; 11] = [
 ];
 
 /// Those named, in their usual order; the usual ones if none is.
-pub(super) fn chosen<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Vec<Column> {
-    let named: Vec<Column> =
-        COLUMNS.into_iter().filter(|c| names.clone().any(|n| n == c.key)).collect();
-    if named.is_empty() { COLUMNS.into_iter().filter(|c| c.usual).collect() } else { named }
+pub(super) fn chosen(keys: &[&str]) -> Vec<Column> {
+    let found: Vec<Column> = COLUMNS.into_iter().filter(|c| keys.contains(&c.key)).collect();
+    if found.is_empty() { COLUMNS.into_iter().filter(|c| c.usual).collect() } else { found }
 }
 
 pub(super) async fn choose(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {

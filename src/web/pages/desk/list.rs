@@ -29,6 +29,9 @@ use uuid::Uuid;
 /// What a list was asked for, by the names of the address.
 type Asked = HashMap<String, String>;
 
+/// The list's own address with other parameters.
+type Link<'a> = dyn Fn(&[(&str, &str)]) -> String + 'a;
+
 /// A form of the list page that comes back with problems.
 pub(super) struct Back<'a> {
     pub query: &'a str,
@@ -48,7 +51,7 @@ pub(super) async fn show(
     let caller = &session.caller;
     if !may(caller, Action::ListCases, Object::default()) {
         if may_search(caller) {
-            return search_only(&web, frame);
+            return search_only(&web, &frame);
         }
         return failed(&web, ServiceError::Forbidden);
     }
@@ -113,7 +116,7 @@ pub(super) async fn search(State(web): State<Web>, headers: HeaderMap, body: Bod
         return see_other(&format!("/cases/{reference}"));
     }
     if !may(caller, Action::ListCases, Object::default()) {
-        return search_only(&web, frame);
+        return search_only(&web, &frame);
     }
     let digits = text.len() <= 8 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let query = CaseQuery {
@@ -136,7 +139,7 @@ fn may_search(caller: &Caller) -> bool {
 }
 
 /// For those who open single cases and list none.
-pub(super) fn search_only(web: &Web, frame: Frame) -> Response {
+pub(super) fn search_only(web: &Web, frame: &Frame) -> Response {
     web.templates.page(StatusCode::OK, "cases.html", json!({ "frame": frame, "may_list": false }))
 }
 
@@ -242,8 +245,8 @@ async fn finish(
     let q = &shown.asked;
     let said = |name: &str| q.get(name).map_or("", String::as_str);
     let columns = match said("columns") {
-        "" => chosen(desk.columns.iter().map(String::as_str)),
-        named => chosen(named.split(',')),
+        "" => chosen(&desk.columns.iter().map(String::as_str).collect::<Vec<_>>()),
+        keys => chosen(&keys.split(',').collect::<Vec<_>>()),
     };
     let names_of = |c: &[Column]| c.iter().map(|c| c.key).collect::<Vec<_>>().join(",");
     let active: Vec<&str> = FILTERS.into_iter().filter(|f| !said(f).is_empty()).collect();
@@ -318,7 +321,7 @@ async fn finish(
 }
 
 /// A column's heading; a link where it sorts.
-fn head(c: &Column, sort: &str, order: &str, link: &dyn Fn(&[(&str, &str)]) -> String) -> Value {
+fn head(c: &Column, sort: &str, order: &str, link: &Link<'_>) -> Value {
     let Some(by) = c.sort else { return json!({ "label": c.label, "key": c.key }) };
     let down_first = matches!(by, "received" | "days");
     let is = by == sort;

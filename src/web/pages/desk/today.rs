@@ -40,7 +40,7 @@ pub(super) async fn show(
         return see_other(&format!("/cases?{q}"));
     }
     if !may(&session.caller, Action::ListCases, Object::default()) {
-        return super::list::search_only(&web, frame);
+        return super::list::search_only(&web, &frame);
     }
     let t = match web.service.today(&session.caller).await {
         Ok(t) => t,
