@@ -136,6 +136,7 @@ fn assets(package: &Path, out: &Path) -> Result<String, String> {
     list.add("DRAFT", "draft", "js", JS, &own("draft.js")?)?;
     list.add("PASSKEY", "passkey", "js", JS, &own("passkey.js")?)?;
     list.add("LIVE", "live", "js", JS, &own("live.js")?)?;
+    list.add("KEYS", "keys", "js", JS, &own("keys.js")?)?;
     list.add("ICON", "icon", "svg", "image/svg+xml", &own("icon.svg")?)?;
     Ok(format!(
         "{}/// Every file, by its path.\npub const ALL: &[Asset] = &[\n{}];\n",

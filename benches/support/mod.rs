@@ -137,28 +137,45 @@ async fn read_message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(S
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
-    token: String,
+    /// The header that says who calls.
+    who: String,
 }
 
 impl Client {
     pub async fn connect(port: u16, token: &str) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::new(), token: token.to_owned() }
+        Self { stream, buffer: Vec::new(), who: format!("authorization: Bearer {token}") }
+    }
+
+    /// Signs in by the page, as somebody with that password.
+    pub async fn sign_in(port: u16, email: &str, password: &str) -> Self {
+        let mut c = Self::connect(port, "").await;
+        let form = format!("email={email}&password={password}");
+        let (head, _) = c.exchange("POST", "/sign-in", form.as_bytes()).await;
+        let set = head.lines().filter_map(|l| l.split_once(": "));
+        let mut set = set.filter(|(n, _)| n.eq_ignore_ascii_case("set-cookie"));
+        let (_, cookie) = set.find(|(_, v)| v.starts_with("cdr_session=")).expect("signed in");
+        c.who = format!("cookie: {}", cookie.split(';').next().unwrap());
+        c
     }
 
     pub async fn send(&mut self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let (head, body) = self.exchange(method, path, body).await;
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        (status, body)
+    }
+
+    async fn exchange(&mut self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            self.token,
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            self.who,
             body.len()
         );
         let mut all = head.into_bytes();
         all.extend_from_slice(body);
         self.stream.write_all(&all).await.unwrap();
-        let (head, body) = read_message(&mut self.stream, &mut self.buffer).await.unwrap();
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        (status, body)
+        read_message(&mut self.stream, &mut self.buffer).await.unwrap()
     }
 }
 
@@ -233,6 +250,20 @@ impl Program {
         let out = self.command(args).output().unwrap();
         assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+
+    /// Adds settings to the configuration.
+    pub fn configure(&self, more: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), format!("{text}{more}")).unwrap();
+    }
+
+    /// Adds an account.
+    pub fn add_user(&self, email: &str, role: &str, password: &str) {
+        let args =
+            ["user", "add", "--email", email, "--name", "Bench", "--role", role, "--area", "bench"];
+        let out = self.command(&args).env("CDR_PASSWORD", password).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
 
     /// Runs a command and returns seconds and peak resident MiB.

@@ -31,8 +31,8 @@ use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
-    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator, likeness,
-    upkeep, watcher,
+    Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator,
+    likeness, renewer, upkeep, watcher,
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
@@ -208,6 +208,7 @@ pub async fn start(
         every: StdDuration::from_secs(config.watch.every_seconds),
         heartbeat: config.watch.heartbeat_url.clone(),
     };
+    workers.push(tokio::spawn(renewer(store.clone(), dispatch_stopped.clone())));
     workers.push(tokio::spawn(watcher(s(), watch, dispatch_stopped)));
     workers.push(tokio::spawn(upkeep(
         store,

@@ -211,7 +211,7 @@ async fn quiet_today(service: &Service) -> Result<(), Failure> {
 
 async fn is_empty(service: &Service) -> Result<bool, Failure> {
     let query = crate::service::CaseQuery { size: 1, ..Default::default() };
-    let (rows, _) = service.list_cases(&crate::auth::policy::Caller::operator(), query).await?;
+    let rows = service.list_cases(&crate::auth::policy::Caller::operator(), query).await?.rows;
     Ok(rows.is_empty())
 }
 

@@ -66,6 +66,9 @@ pub fn band(age: Age) -> Option<Band> {
     Some(Band { code, label })
 }
 
+/// Codes of the bands, youngest first.
+pub const BANDS: [&str; 6] = ["0_27D", "28_364D", "1_4Y", "5_9Y", "10_14Y", "15_17Y"];
+
 /// The label of a band's code, or "age not known".
 #[must_use]
 pub fn band_label(code: Option<&str>) -> &'static str {

@@ -3,6 +3,7 @@
 
 use super::case::CaseState;
 use super::milestone::{Milestone, Standing};
+use super::ready::{Stage, stage};
 use chrono::{DateTime, Duration, Months, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +75,35 @@ pub fn clocks(case: &CaseState, lengths: &Lengths, now: DateTime<Utc>) -> Vec<Cl
             met_on(Milestone::PanelReview),
         ),
     ]
+}
+
+/// The clock that runs out next, or ran out first: what has not been done yet of an open case.
+#[must_use]
+pub fn next(case: &CaseState, lengths: &Lengths) -> Option<(&'static str, DateTime<Utc>)> {
+    let open = matches!(
+        stage(case),
+        Stage::Notified | Stage::Gathering | Stage::MeetingHeld | Stage::Ready | Stage::Listed
+    );
+    let waits = |m: Milestone| case.milestones.get(&m).is_none_or(|r| r.standing.blocks());
+    let runs = |c: &Clock| match c.id {
+        "T11" => waits(Milestone::CdrMeeting),
+        "T15" => waits(Milestone::PanelReview),
+        _ => false,
+    };
+    let now = case.received_at;
+    let all = clocks(case, lengths, now).into_iter().filter(|c| open && runs(c));
+    all.map(|c| (c.id, c.due)).min_by_key(|(_, due)| *due)
+}
+
+/// What people call a clock.
+#[must_use]
+pub fn label(id: &str) -> &'static str {
+    match id {
+        "T04" => "CDOP notified",
+        "T11" => "Child death review meeting",
+        "T15" => "Review complete",
+        _ => "",
+    }
 }
 
 fn end_of_day(day: NaiveDate) -> DateTime<Utc> {

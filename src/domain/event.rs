@@ -283,6 +283,24 @@ pub enum Event {
         reason: String,
         seen: String,
     },
+    /// Whose case it is in the office from now on; nobody's without `to`.
+    CaseAssigned {
+        to: Option<Named>,
+        by: Person,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        by_id: Option<Uuid>,
+        #[serde(skip_serializing_if = "String::is_empty", default)]
+        note: String,
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<NaiveDate>,
+        /// Took an assignment back: nothing was handed over.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        undo: bool,
+    },
+    /// Whoever it was handed to has said that they have it.
+    HandOverTaken {
+        who: Uuid,
+    },
 }
 
 /// An alert that a report called for and that the first case's alerts stand in for.
@@ -334,6 +352,8 @@ impl Event {
             Self::BecameCase { .. } => "became_case",
             Self::LikenessFound { .. } => "likeness_found",
             Self::LikenessSettled { .. } => "likeness_settled",
+            Self::CaseAssigned { .. } => "case_assigned",
+            Self::HandOverTaken { .. } => "hand_over_taken",
         }
     }
 }

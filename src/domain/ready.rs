@@ -55,6 +55,16 @@ pub struct Blocker {
     pub expected: Option<NaiveDate>,
 }
 
+/// Codes of everything that a case can wait for, with what people call it.
+#[must_use]
+pub fn waits() -> [(&'static str, &'static str); 9] {
+    let mut all = [("notification_incomplete", "Facts of the notification"); 9];
+    for (at, gate) in all.iter_mut().skip(1).zip(Milestone::GATES) {
+        *at = (gate.word(), gate.label());
+    }
+    all
+}
+
 /// Everything that stands between a case and the panel; empty when it is ready.
 ///
 /// A step nobody has recorded blocks: silence is not "not needed". A hold is the exception: it

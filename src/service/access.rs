@@ -212,6 +212,8 @@ impl Service {
             (r.event, r.age_band, r.category, r.died_on) = (None, None, None, None);
             "[]".clone_into(&mut r.blockers);
             r.waiting = 0;
+            (r.next_due, r.next_due_kind, r.age_rank, r.stage_rank) = (None, None, None, 0);
+            (r.assigned_to, r.handed_at, r.handed_by) = (None, None, None);
         }
         Ok(())
     }

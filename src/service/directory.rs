@@ -57,6 +57,7 @@ impl Service {
             let k = known.remove(&id).unwrap_or_default();
             today.set_known(&id, k);
         }
+        self.store.set_lengths(today.areas().map(|a| (a.id.clone(), a.deadlines)).collect());
         self.book.replace(today);
         Ok(())
     }

@@ -363,7 +363,7 @@ impl Service {
             .collect()
     }
 
-    async fn old_rows(&self, caller: &Caller) -> Result<Vec<DraftRow>, ServiceError> {
+    pub(super) async fn old_rows(&self, caller: &Caller) -> Result<Vec<DraftRow>, ServiceError> {
         Self::allow(caller, Action::ListCases, Object::default())?;
         let now = self.now();
         let mut rows = self.store.waiting_drafts(now - Duration::minutes(OLD_MINUTES), now).await?;

@@ -148,7 +148,7 @@ impl Service {
             stage: Some("drill".to_owned()),
             ..CaseFilter::default()
         };
-        Ok(self.store.list(&filter, &Page { after: None, size: 50 }).await?)
+        Ok(self.store.list(&filter, &Page::newest(None, 50)).await?)
     }
 
     async fn drill_case(

@@ -173,6 +173,18 @@ impl Service {
         reference: &Reference,
         despite: Option<String>,
     ) -> Result<(), ServiceError> {
+        self.list_for_panel_at(caller, panel, reference, despite, None).await
+    }
+
+    /// The same, only if the case still stands at `version`.
+    pub(super) async fn list_for_panel_at(
+        &self,
+        caller: &Caller,
+        panel: PanelId,
+        reference: &Reference,
+        despite: Option<String>,
+        version: Option<i64>,
+    ) -> Result<(), ServiceError> {
         let row = self.panel_for(caller, panel, Action::ChangePanels).await?;
         let id = self.find(caller, reference, Action::ChangePanels).await?;
         let area_of_case = self.store.case_row(id).await?.ok_or(ServiceError::NotFound)?.area;
@@ -182,6 +194,9 @@ impl Service {
         let anonymous = anonymous_reference()?;
         let despite = despite.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
         let decide = |s: &case::CaseState, _: &mut case::Context<'_>| {
+            if version.is_some_and(|v| v != s.version) {
+                return Err(Refusal::ChangedSince);
+            }
             case::list_for_panel(
                 s,
                 panel,
@@ -228,7 +243,7 @@ impl Service {
         self.panel_for(caller, id, action).await.map(drop)
     }
 
-    async fn panel_for(
+    pub(super) async fn panel_for(
         &self,
         caller: &Caller,
         id: PanelId,

@@ -4,7 +4,7 @@
 use super::Service;
 use super::access::Opened;
 use super::error::ServiceError;
-use crate::auth::policy::{Action, Caller, Object, Who};
+use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::{Alert, CaseState};
 use crate::domain::deadline::{self, Clock};
@@ -13,25 +13,10 @@ use crate::domain::event::{Event, Means, Recorded, Step};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{CaseId, Reference};
 use crate::platform::crypt::CryptError;
-use crate::store::{AlertView, CaseFilter, Listed, Page, StoreError};
+use crate::store::{AlertView, CaseFilter, Page, Sort, StoreError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
-
-/// What a list of cases is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct CaseQuery {
-    pub stage: Option<String>,
-    pub jar: Option<String>,
-    pub ready: Option<bool>,
-    /// Part of a reference.
-    pub reference: Option<String>,
-    /// A name or NHS number; never from a URL.
-    pub person: Option<String>,
-    pub queue: bool,
-    pub after: Option<(DateTime<Utc>, Uuid)>,
-    pub size: i64,
-}
 
 /// A case with everything its page shows.
 pub struct CaseDetail {
@@ -105,60 +90,6 @@ pub struct TimelineItem {
 }
 
 impl Service {
-    /// A page of cases and where the next one starts.
-    ///
-    /// # Errors
-    /// Not allowed, or the database is away.
-    pub async fn list_cases(
-        &self,
-        caller: &Caller,
-        q: CaseQuery,
-    ) -> Result<(Vec<Listed>, Option<(DateTime<Utc>, Uuid)>), ServiceError> {
-        Self::allow(caller, Action::ListCases, Object::default())?;
-        let mut lookups = Vec::new();
-        if let Some(p) = &q.person {
-            for kind in ["nhs_number", "name"] {
-                lookups.extend(self.store.lookup_digest(kind, p));
-            }
-            if lookups.is_empty() {
-                return Ok((Vec::new(), None));
-            }
-            self.note(caller, "search", None).await?;
-        }
-        let now = self.now();
-        // What a filter leaves over says something about each case: restricted ones are listed
-        // only where nothing was asked.
-        let asked =
-            q.stage.is_some() || q.jar.is_some() || q.ready.is_some() || !lookups.is_empty();
-        let hides = asked && !matches!(caller.who, Who::Operator);
-        let found_by_person = !lookups.is_empty();
-        let filter = CaseFilter {
-            open_to: hides.then(|| (caller.person().unwrap_or_default(), now)),
-            areas: self.areas_of(caller),
-            stage: q.stage,
-            jar: q.jar,
-            ready: q.ready,
-            reference: q.reference,
-            lookups,
-            queue: q.queue,
-        };
-        let size = q.size.clamp(1, 200);
-        let page = Page { after: q.after, size: size + 1 };
-        let mut rows = self.store.list(&filter, &page).await?;
-        let more = rows.len() > usize::try_from(size).unwrap_or(usize::MAX);
-        if more {
-            rows.pop();
-        }
-        let next = rows.last().filter(|_| more).map(|r| (r.received_at, r.id));
-        if found_by_person {
-            // That a name belongs to a case is said of each.
-            let hit = |r: &Listed| self.audit_row(caller, "search_hit", CaseId(r.id), "search");
-            self.store.audit_all(rows.iter().map(hit).collect()).await?;
-        }
-        self.hide_restricted(caller, &mut rows).await?;
-        Ok((rows, next))
-    }
-
     /// A case as its page shows it; the look is recorded first.
     ///
     /// # Errors
@@ -214,9 +145,9 @@ impl Service {
         let mut after = None;
         loop {
             let filter = CaseFilter { areas: vec![area.to_owned()], ..CaseFilter::default() };
-            let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
+            let rows = self.store.list(&filter, &Page::newest(after, 200)).await?;
             let Some(last) = rows.last() else { return Ok(out) };
-            after = Some((last.received_at, last.id));
+            after = Some(last.mark(Sort::Received));
             for r in rows
                 .iter()
                 .filter(|r| !matches!(r.stage.as_str(), "closed" | "withdrawn" | "destroyed"))
@@ -501,6 +432,9 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             None => format!("Put on the list of {panel_name}."),
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+        event @ (Event::CaseAssigned { .. } | Event::HandOverTaken { .. }) => {
+            super::assign::sentence(event)
+        }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }
         | Event::GlassBroken { .. }

@@ -8,7 +8,7 @@ use crate::domain::civil_time;
 use crate::domain::id::{CaseId, Reference};
 use crate::domain::retention::{self, Due, OVER};
 use crate::platform::crypt::{CryptError, hex};
-use crate::store::{CaseFilter, DestructionRow, Page, StoreError};
+use crate::store::{CaseFilter, DestructionRow, Page, Sort, StoreError};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -63,9 +63,9 @@ impl Service {
                     stage: Some(stage.word().to_owned()),
                     ..CaseFilter::default()
                 };
-                let rows = self.store.list(&filter, &Page { after, size: 200 }).await?;
+                let rows = self.store.list(&filter, &Page::newest(after, 200)).await?;
                 let Some(last) = rows.last() else { break };
-                after = Some((last.received_at, last.id));
+                after = Some(last.mark(Sort::Received));
                 for r in &rows {
                     let loaded = match self.store.load(CaseId(r.id)).await {
                         Ok(Some(l)) => l,

@@ -123,6 +123,7 @@ async fn read_tables(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
             .bind(r.held)
             .bind(r.account_of)
     );
+    super::lines::put(conn, sets).await?;
     let rows: Vec<&Lookup> = all(sets, |s| &s.lookups);
     many!(
         conn,

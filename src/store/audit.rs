@@ -103,6 +103,15 @@ impl Store {
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
     }
 
+    /// Everybody with an account that is open and bound to no agency, by name.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn people_at_work(&self) -> Result<Vec<Somebody>, StoreError> {
+        const SQL: &str = "SELECT id, name, role, area FROM user_account WHERE disabled_at IS NULL AND agency IS NULL ORDER BY name, id";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
+    }
+
     /// Every token, revoked ones too.
     ///
     /// # Errors

@@ -4,62 +4,8 @@ use super::changes::{AlertRow, AttemptRow, AuditRow, CaseRow, ChangeSet};
 use super::engine::on;
 use super::{CommitError, Store, StoreError};
 use crate::domain::id::{AlertId, CaseId};
-use chrono::{DateTime, NaiveDate, Utc};
-use sqlx::{Postgres, QueryBuilder, Sqlite};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
-
-/// Which cases to list. Areas are always named: a caller sees only what it may.
-#[derive(Clone, Debug, Default)]
-pub struct CaseFilter {
-    pub areas: Vec<String>,
-    pub stage: Option<String>,
-    pub jar: Option<String>,
-    pub ready: Option<bool>,
-    /// Part of a reference.
-    pub reference: Option<String>,
-    /// Keyed digests of a searched value; a case that has any of them is found.
-    pub lookups: Vec<Vec<u8>>,
-    /// For the queue: ready first and oldest death first, instead of newest notification first.
-    pub queue: bool,
-    /// Restricted cases that are not open to this person at this time are left out; with `None`
-    /// they are listed.
-    pub open_to: Option<(Uuid, DateTime<Utc>)>,
-}
-
-/// Where a page of a list starts and how long it is.
-#[derive(Clone, Debug)]
-pub struct Page {
-    pub after: Option<(DateTime<Utc>, Uuid)>,
-    pub size: i64,
-}
-
-/// One row of a case list; nothing personal in it.
-#[allow(clippy::struct_excessive_bools)] // columns
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
-pub struct Listed {
-    pub id: Uuid,
-    pub reference: String,
-    pub area: String,
-    pub stage: String,
-    pub jar: String,
-    pub in_scope: bool,
-    pub ready: bool,
-    pub event: Option<String>,
-    pub age_band: Option<String>,
-    pub category: Option<i64>,
-    pub received_at: DateTime<Utc>,
-    pub died_on: Option<NaiveDate>,
-    pub blockers: String,
-    /// Alerts that wait for a person's acknowledgement.
-    pub waiting: i64,
-    /// Open to a named list of people only.
-    pub restricted: bool,
-    /// Restricted, and not open to whoever asked: only the reference counts.
-    #[sqlx(default)]
-    pub hidden: bool,
-}
-
-const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, restricted FROM cases WHERE ";
 
 /// An alert with what its attempts show.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -94,85 +40,7 @@ pub struct AttemptView {
     pub took_ms: i64,
 }
 
-/// Adds the conditions of a filter; generic over the engine because the text is built row by row.
-macro_rules! filtered {
-    ($engine:ty, $filter:expr, $page:expr) => {{
-        let f: &CaseFilter = $filter;
-        let page: &Page = $page;
-        let mut q: QueryBuilder<$engine> = QueryBuilder::new(COLUMNS);
-        q.push("area IN (");
-        let mut areas = q.separated(", ");
-        for a in &f.areas {
-            areas.push_bind(a.clone());
-        }
-        q.push(")");
-        if let Some(s) = &f.stage {
-            q.push(" AND stage = ").push_bind(s.clone());
-        } else {
-            // An exercise is no case; it is listed only when asked for.
-            q.push(" AND stage <> 'drill'");
-            if f.reference.is_none() {
-                // Nor is a second account one; who has its reference finds it.
-                q.push(" AND stage <> 'second_account'");
-            }
-        }
-        if let Some(j) = &f.jar {
-            q.push(" AND jar = ").push_bind(j.clone());
-        }
-        if let Some(r) = f.ready {
-            q.push(" AND ready = ").push_bind(r);
-        }
-        if let Some(r) = &f.reference {
-            q.push(" AND reference LIKE ").push_bind(format!("%{r}%"));
-        }
-        if !f.lookups.is_empty() {
-            q.push(" AND id IN (SELECT case_id FROM case_lookup WHERE digest IN (");
-            let mut digests = q.separated(", ");
-            for d in &f.lookups {
-                digests.push_bind(d.clone());
-            }
-            q.push("))");
-        }
-        if let Some((user, now)) = f.open_to {
-            q.push(
-                " AND (NOT restricted OR id IN (SELECT case_id FROM case_person WHERE user_id = ",
-            )
-            .push_bind(user);
-            q.push(") OR id IN (SELECT case_id FROM glass WHERE user_id = ").push_bind(user);
-            q.push(" AND until_at > ").push_bind(now).push("))");
-        }
-        if let Some((at, id)) = page.after {
-            q.push(" AND (received_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
-        }
-        if f.queue {
-            q.push(" ORDER BY ready DESC, died_on, id LIMIT ");
-        } else {
-            q.push(" ORDER BY received_at DESC, id DESC LIMIT ");
-        }
-        q.push_bind(page.size);
-        q
-    }};
-}
-
 impl Store {
-    /// A page of cases, newest notification first.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn list(&self, filter: &CaseFilter, page: &Page) -> Result<Vec<Listed>, StoreError> {
-        if filter.areas.is_empty() {
-            return Ok(Vec::new());
-        }
-        Ok(match self.pool() {
-            super::Pool::Sqlite(p) => {
-                filtered!(Sqlite, filter, page).build_query_as().fetch_all(p).await?
-            }
-            super::Pool::Pg(p) => {
-                filtered!(Postgres, filter, page).build_query_as().fetch_all(p).await?
-            }
-        })
-    }
-
     /// The read row of a case.
     ///
     /// # Errors

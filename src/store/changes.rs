@@ -10,6 +10,8 @@ pub struct ChangeSet {
     pub advanced: Vec<Advanced>,
     pub entries: Vec<Entry>,
     pub cases: Vec<CaseRow>,
+    /// The same cases as lists have them.
+    pub lines: Vec<super::lines::LineRow>,
     pub lookups: Vec<Lookup>,
     pub alerts: Vec<AlertRow>,
     pub alert_changes: Vec<AlertChange>,
@@ -91,6 +93,7 @@ impl ChangeSet {
     pub fn rows(&self) -> usize {
         self.entries.len()
             + self.cases.len()
+            + self.lines.len()
             + self.lookups.len()
             + self.alerts.len()
             + self.deliveries.len()

@@ -87,7 +87,7 @@ impl Store {
                     const TOO: &str = "INSERT INTO destruction (case_id, reference, area, rule, received_at, asked_at, asked_by, confirmed_at, confirmed_by, version, head) SELECT c.id, c.reference, c.area, d.rule, c.received_at, d.asked_at, d.asked_by, d.confirmed_at, d.confirmed_by, s.version, s.head FROM cases c JOIN stream s ON s.id = c.id JOIN destruction d ON d.case_id = $1 WHERE c.account_of = $1";
                     let accounts: Vec<Uuid> = on!(conn &mut *conn, |c| sqlx::query_scalar(ACCOUNTS).bind(case.0).fetch_all(c).await?);
                     on!(conn &mut *conn, |c| sqlx::query(TOO).bind(case.0).execute(c).await?.rows_affected());
-                    const AFTER: [&str; 8] = [
+                    const AFTER: [&str; 9] = [
                         "UPDATE stream SET key_name = NULL, wrapped_key = NULL WHERE id = $1",
                         "DELETE FROM case_lookup WHERE case_id = $1",
                         "DELETE FROM case_person WHERE case_id = $1",
@@ -96,12 +96,15 @@ impl Store {
                         "DELETE FROM likeness WHERE case_id = $1",
                         "UPDATE alert SET phase = 'settled', step_at = NULL, hurry = FALSE WHERE case_id = $1",
                         "DELETE FROM cases WHERE id = $1",
+                        "DELETE FROM case_line WHERE id = $1",
                     ];
                     for id in std::iter::once(case.0).chain(accounts) {
                         for sql in AFTER {
                             on!(conn &mut *conn, |c| sqlx::query(sql).bind(id).execute(c).await?.rows_affected());
                         }
-                        on!(conn &mut *conn, |c| sqlx::query(STONE).bind(id).execute(c).await?.rows_affected());
+                        for sql in [STONE, super::lines::STONE] {
+                            on!(conn &mut *conn, |c| sqlx::query(sql).bind(id).execute(c).await?.rows_affected());
+                        }
                     }
                 }
                 let _ = tx.send(n == 1);

@@ -164,6 +164,7 @@ impl Store {
         }
         let state = state.ok_or(StoreError::Corrupt("a case starts with its notification"))?;
         set.cases.push(project::case_row(&state, seal_facts(&state, key)?));
+        set.lines.push(self.line_of(&state));
         Ok((state, head))
     }
 

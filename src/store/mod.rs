@@ -10,6 +10,7 @@ pub mod backup;
 mod budget;
 mod cases;
 pub mod changes;
+mod desk;
 mod destroy;
 mod directory;
 mod drafts;
@@ -18,6 +19,8 @@ mod factors;
 mod journal;
 mod keys;
 mod likeness;
+mod lines;
+mod lists;
 mod login;
 mod obligations;
 mod outbox;
@@ -36,7 +39,8 @@ mod writer;
 pub use access::{Found, GlassRow};
 pub use audit::{AuditLine, AuditQuery, Somebody};
 pub use budget::Budget;
-pub use cases::{AlertView, AttemptView, CaseFilter, Listed, Page};
+pub use cases::{AlertView, AttemptView};
+pub use desk::{DeskRow, ViewRow};
 pub use destroy::DestructionRow;
 pub use directory::PointRow;
 pub use drafts::DraftRow;
@@ -45,6 +49,8 @@ pub use factors::{Factors, OutsideRow, PasskeyRow, TotpRow};
 pub use journal::{Loaded, New};
 pub use keys::ServiceKey;
 pub use likeness::{Kin, PairFilter, PairRow};
+pub use lines::{AreaLengths, LineRow, wait_bit};
+pub use lists::{CaseFilter, Listed, Mark, Page, Sort, WaitingRow};
 pub use login::{Note, SessionLine, SessionRow, TokenRow, UserRow};
 pub use obligations::{OpenNumber, OpenRow};
 pub use outbox::{Job, OutboxFigures};
@@ -59,7 +65,7 @@ pub use writer::{CommitError, Task};
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
 use changes::ChangeSet;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use writer::Writer;
 
 /// Why something could not be read or written.
@@ -91,6 +97,8 @@ struct Inner {
     keyring: Keyring,
     keys: keys::ServiceKeys,
     references: reference::References,
+    /// How long clocks run, by area.
+    lengths: RwLock<AreaLengths>,
 }
 
 impl Store {
@@ -110,7 +118,9 @@ impl Store {
         let pool = target.pool(readers).await?;
         let keys = keys::ServiceKeys::open(&target, &keyring).await?;
         let references = reference::References::new(keys.get(ServiceKey::References).clone());
-        Ok(Self { inner: Arc::new(Inner { target, pool, writer, keyring, keys, references }) })
+        let lengths = RwLock::default();
+        let inner = Inner { target, pool, writer, keyring, keys, references, lengths };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Commits a change set: all of it, or nothing.

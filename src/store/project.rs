@@ -110,6 +110,8 @@ impl Store {
             | Event::ObligationMended { .. }
             | Event::JarPlanEntered { .. }
             | Event::MilestoneRecorded { .. }
+            | Event::CaseAssigned { .. }
+            | Event::HandOverTaken { .. }
             | Event::LegalHoldPlaced { .. }
             | Event::LegalHoldLifted { .. }
             | Event::AccountAttached { .. }

@@ -29,7 +29,7 @@ struct StreamKey {
 }
 
 impl Store {
-    /// Empties and refills `cases`, `case_lookup`, `alert`, `panel_case`, `case_person`, `glass` and `likeness` in one transaction, so
+    /// Empties and refills `cases`, `case_line`, `case_lookup`, `alert`, `panel_case`, `case_person`, `glass` and `likeness` in one transaction, so
     /// that readers see the old rows or the new ones. Run it while nothing serves.
     ///
     /// # Errors
@@ -53,6 +53,7 @@ impl Store {
         let mut done = Rebuilt::default();
         for sql in [
             "DELETE FROM cases",
+            "DELETE FROM case_line",
             "DELETE FROM case_lookup",
             "DELETE FROM alert",
             "DELETE FROM panel_case",
@@ -82,6 +83,7 @@ impl Store {
         }
         // What is left of destroyed cases: that they were.
         conn.run(super::destroy::STONES).await?;
+        conn.run(super::lines::STONES).await?;
         // What the attempts show, on top of what people did.
         for state in
             [AlertState::Sending, AlertState::Accepted, AlertState::Delivered, AlertState::Opened]
@@ -120,7 +122,8 @@ impl Store {
         }
         let state = state.ok_or(StoreError::Corrupt("a case starts with its notification"))?;
         let row: CaseRow = project::case_row(&state, seal_facts(&state, &key)?);
-        let set = ChangeSet { cases: vec![row], ..ChangeSet::default() };
+        let lines = vec![self.line_of(&state)];
+        let set = ChangeSet { cases: vec![row], lines, ..ChangeSet::default() };
         apply::apply(conn, &[set]).await.map_err(|f| match f {
             apply::Fault::Sql(e) => StoreError::Sql(e),
             apply::Fault::Conflict => StoreError::Corrupt("two cases of one reference"),

@@ -9,6 +9,7 @@ mod health;
 mod hooks;
 mod layers;
 pub mod limits;
+mod listing;
 mod pages;
 mod problem;
 mod render;

@@ -66,7 +66,11 @@ const SOURCES: &[(&str, &str)] = sources![
     "users.html",
     "received.html",
     "acknowledge.html",
-    "queue.html",
+    "today.html",
+    "desk_keys.html",
+    "cases.html",
+    "handed.html",
+    "bulk.html",
     "case.html",
     "case_access.html",
     "case_likeness.html",
@@ -126,6 +130,7 @@ impl Templates {
         env.add_global("begin_js", Value::from_safe_string(assets::BEGIN.to_owned()));
         env.add_global("start_js", Value::from_safe_string(assets::START.to_owned()));
         env.add_global("js", Value::from_safe_string(assets::LIVE.to_owned()));
+        env.add_global("keys_js", Value::from_safe_string(assets::KEYS.to_owned()));
         env.add_global("draft_js", Value::from_safe_string(assets::DRAFT.to_owned()));
         env.add_global("passkey_js", Value::from_safe_string(assets::PASSKEY.to_owned()));
         // As in the components' own language: nothing prints nothing, and yes is "true".

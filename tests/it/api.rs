@@ -245,11 +245,11 @@ on_both! {
         let app = App::start(db).await;
         app.add_user("c@x.example", "coordinator", "northshire", None).await;
         let cookie = app.sign_in("c@x.example").await;
-        let (_, queue) = app.page("/", &cookie).await;
+        let (_, queue) = app.page("/cases", &cookie).await;
         assert!(queue.contains("No cases."));
         let a = app.notify(triggering()).await;
         let reference = a["reference"].as_str().unwrap();
-        let (_, queue) = app.page("/", &cookie).await;
+        let (_, queue) = app.page("/cases", &cookie).await;
         assert!(queue.contains(reference) && queue.contains("4 not acknowledged"), "{queue}");
         assert!(MARKS.iter().all(|m| !queue.contains(m)));
         let token = csrf(&queue);

@@ -8,6 +8,7 @@ mod api;
 mod commands;
 mod components;
 mod copies;
+mod desk;
 mod directory;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not

@@ -68,11 +68,11 @@ on_both! {
         let missing = app.page("/cases/CDR-2026-999999", &oncall).await;
         let (s, shut) = app.page(&case, &oncall).await;
         assert_eq!((s, crate::access::same(&shut)), (404, crate::access::same(&missing.1)));
-        let (_, queue) = app.page("/", &oncall).await;
-        assert!(queue.contains(&reference) && queue.contains("restricted") && !queue.contains("1-4"), "{queue}");
+        let (_, queue) = app.page("/cases", &oncall).await;
+        assert!(queue.contains(&reference) && queue.contains("restricted") && !queue.contains("data-name=\"Age\""), "{queue}");
         let (_, _, found) = app.form("/search", &oncall, &[("_csrf", &on_word), ("q", "Quorlswick")]).await;
         assert!(!found.contains(&reference), "a name finds no restricted case");
-        let (_, filtered) = app.page("/?jar=triggered", &oncall).await;
+        let (_, filtered) = app.page("/cases?jar=triggered", &oncall).await;
         assert!(!filtered.contains(&reference), "a filter says nothing of it");
         let (_, list) = app.get("/api/v1/cases").await;
         assert_eq!((list["items"][0]["open_to_you"].clone(), list["items"][0]["stage"].clone()), (json!(false), json!("")));

@@ -225,6 +225,7 @@ pub async fn read_tables(db: &Db) -> Vec<String> {
         "SELECT CAST(reference AS TEXT), stage, jar, CAST(in_scope AS TEXT), CAST(ready AS TEXT), event, age_band, CAST(category AS TEXT), CAST(received_at AS TEXT), CAST(died_on AS TEXT), blockers, CAST(version AS TEXT), CAST(changed_at AS TEXT), HEXED(account_of) FROM cases",
         "SELECT kind, HEXED(digest), HEXED(case_id) FROM case_lookup",
         "SELECT HEXED(id), HEXED(case_id), agency, agency_name, kind, CAST(acknowledge AS TEXT), state, CAST(rank AS TEXT), CAST(planned_at AS TEXT), notice FROM alert",
+        "SELECT reference, area, stage, CAST(stage_rank AS TEXT), jar, CAST(age_rank AS TEXT), CAST(category AS TEXT), CAST(received_at AS TEXT), CAST(died_on AS TEXT), CAST(restricted AS TEXT), CAST(waits AS TEXT), CAST(next_date AS TEXT), CAST(next_due AS TEXT), next_due_kind, CAST(handed_at AS TEXT), rule FROM case_line",
         "SELECT HEXED(panel_id), HEXED(case_id), anonymous_reference, CAST(listed_at AS TEXT) FROM panel_case",
         "SELECT HEXED(case_id), HEXED(other_id), verdict, decided, CAST(at AS TEXT), seen FROM likeness",
     ];

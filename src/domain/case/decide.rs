@@ -68,6 +68,18 @@ pub enum Refusal {
     CannotMerge(&'static str),
     #[error("the time for which this case is kept is not over, or a legal hold stands")]
     NotDue,
+    #[error("a drill is assigned to nobody")]
+    DrillNotAssigned,
+    #[error("the case is restricted, and whoever it is to go to is not on its list")]
+    NotOnItsList,
+    #[error("whoever it is to go to does not work in the case's area")]
+    OtherArea,
+    #[error("somebody has assigned the case since")]
+    AssignedSince,
+    #[error("the case was not handed to you")]
+    NotHandedToYou,
+    #[error("the case has changed since you looked; look again and repeat")]
+    ChangedSince,
 }
 
 /// A new death.

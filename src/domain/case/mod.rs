@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod assign;
 mod decide;
 mod jar_plan;
 mod obligation;
@@ -16,6 +17,7 @@ pub use account::{
     Account, AccountOf, Accounts, Joining, Report, amend_account, attach, begin_account,
     likeness_found, likeness_settled, merge, takes_accounts, told_more, unmerge,
 };
+pub use assign::{Assign, Assignment, assign, take, undo_assign};
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
@@ -61,6 +63,8 @@ pub struct CaseState {
     pub keeping: Keeping,
     /// Second reports of this death, or the case that this is one of.
     pub accounts: Accounts,
+    /// Whose it is in the office.
+    pub assigned: Assignment,
     /// Number of events so far.
     pub version: i64,
     pub changed_at: DateTime<Utc>,
@@ -206,6 +210,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             listing: None,
             keeping: Keeping::default(),
             accounts: Accounts::default(),
+            assigned: Assignment::default(),
             version: 1,
             changed_at: at,
         });
@@ -346,6 +351,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.listing = Some(Listing { panel, panel_name, held_on, anonymous_reference });
         }
         Event::TakenOffPanel { .. } => s.listing = None,
+        event @ (Event::CaseAssigned { .. } | Event::HandOverTaken { .. }) => {
+            assign::apply(s, at, event);
+        }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }
         | Event::GlassBroken { .. }

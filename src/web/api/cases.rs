@@ -9,20 +9,21 @@ use crate::domain::intake::{Notes, Object};
 use crate::domain::jar::Decision;
 use crate::domain::milestone::{Milestone, Record, Standing};
 use crate::domain::ready::{Stage, blockers, stage};
-use crate::service::{AmendmentRequest, CaseDetail, CaseQuery, JarDecision, ServiceError, Wish};
-use crate::store::Listed;
-use crate::web::Web;
+use crate::service::{
+    AmendmentRequest, AssignedTo, CaseDetail, CaseQuery, JarDecision, ServiceError, Wish,
+};
+use crate::store::{Listed, Mark};
 use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
+use crate::web::{Web, listing};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::SecondsFormat;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 pub(super) fn reference(text: &str) -> Result<Reference, Problem> {
     Reference::parse(text).ok_or_else(Problem::not_found)
@@ -60,30 +61,24 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
     let mut q = request::query(query.as_deref());
-    let one_of = |value: Option<String>, field: &str, words: &[&str]| match value {
-        None => Ok(None),
-        Some(v) if v.is_empty() => Ok(None),
-        Some(v) if words.contains(&v.as_str()) => Ok(Some(v)),
-        Some(_) => Err(Problem::field(
-            field,
-            "not_in_list",
-            format!("must be one of: {}", words.join(", ")),
-        )),
-    };
-    let jars = ["triggered", "provisional", "not_triggered"];
     let reference = q.remove("q").map(|t| t.trim().to_ascii_uppercase()).filter(|t| !t.is_empty());
     if let Some(text) = &reference {
         check_not_personal(text)?;
     }
+    let (asked, wrong) = listing::read(&q);
+    if let Some(w) = wrong.into_iter().next() {
+        return Err(Problem::field(w.field, w.code, w.message));
+    }
+    // A token is nobody that a case could be assigned to.
+    if matches!(asked.assigned, Some(AssignedTo::Me)) || asked.handed.is_some() {
+        let field = if asked.handed.is_some() { "handed" } else { "assigned" };
+        return Err(Problem::field(field, "not_in_list", "is for people: a token has no cases"));
+    }
     let query = CaseQuery {
-        stage: one_of(q.remove("stage"), "stage", Stage::WORDS)?,
-        jar: one_of(q.remove("jar"), "jar", &jars)?,
-        ready: one_of(q.remove("ready"), "ready", &["true", "false"])?.map(|r| r == "true"),
         reference,
-        person: None,
-        queue: false,
         after: cursor(q.remove("cursor").as_deref())?,
         size: size(q.remove("limit").as_deref())?,
+        ..asked
     };
     page(&web, &caller, query).await
 }
@@ -137,19 +132,17 @@ async fn page(
     caller: &crate::auth::policy::Caller,
     query: CaseQuery,
 ) -> Result<Response, Problem> {
-    let (rows, next) = web.service.list_cases(caller, query).await?;
-    let items: Vec<Value> = rows.iter().map(item).collect();
-    let next =
-        next.map(|(at, id)| URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.timestamp_micros())));
+    let listing = web.service.list_cases(caller, query).await?;
+    let items: Vec<Value> = listing.rows.iter().map(item).collect();
+    let next = listing.next.map(|m| URL_SAFE_NO_PAD.encode(listing::mark_text(m)));
     Ok(json(StatusCode::OK, &json!({ "items": items, "next": next })))
 }
 
-fn cursor(text: Option<&str>) -> Result<Option<(DateTime<Utc>, Uuid)>, Problem> {
+fn cursor(text: Option<&str>) -> Result<Option<Mark>, Problem> {
     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
     let read = || {
         let plain = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (at, id) = plain.split_once('.')?;
-        Some((DateTime::from_timestamp_micros(at.parse().ok()?)?, id.parse().ok()?))
+        listing::read_mark(&plain)
     };
     let wrong =
         || Problem::field("cursor", "not_a_cursor", "must be a `next` from an earlier page");
@@ -181,6 +174,8 @@ fn item(r: &Listed) -> Value {
         "died_on": r.died_on,
         "blockers": serde_json::from_str::<Value>(&r.blockers).unwrap_or_default(),
         "waiting_for_acknowledgement": r.waiting,
+        "next_clock": r.next_due.map(|due| json!({ "id": r.next_due_kind, "due": due.to_rfc3339_opts(SecondsFormat::Micros, true) })),
+        "assigned_to": r.assigned_to,
         "restricted": r.restricted,
         "open_to_you": !r.hidden,
     })

@@ -36,8 +36,7 @@ pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route("/drafts", get(drafts::list))
         .route("/a/{token}", get(acknowledge::show).post(acknowledge::send))
-        .route("/", get(desk::queue))
-        .route("/search", post(desk::search))
+        .merge(desk::routes())
         .route("/cases/{reference}", get(case::show))
         .route("/cases/{reference}/reached", get(board::reached))
         .route("/cases/{reference}/reached/live", get(board::reached_live))
@@ -91,8 +90,9 @@ const fn way(section: &'static str, href: &'static str, text: &'static str) -> W
 }
 
 /// Each with what one must be allowed to do to find anything there.
-const WAYS: [(Option<Action>, Way); 10] = [
-    (Some(Action::ListCases), way("queue", "/", "Queue")),
+const WAYS: [(Option<Action>, Way); 11] = [
+    (Some(Action::ListCases), way("today", "/", "Today")),
+    (Some(Action::ListCases), way("cases", "/cases", "Cases")),
     (Some(Action::ListCases), way("board", "/board", "Open alerts")),
     (Some(Action::ReadPanels), way("panels", "/panels", "Panels")),
     (Some(Action::ReadDirectory), way("directory", "/directory", "Directory")),

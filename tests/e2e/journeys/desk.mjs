@@ -14,8 +14,9 @@ export default async function ({ url, check }) {
   let bytes = 0;
   await wire.send("Network.enable");
   wire.on("Network.loadingFinished", (e) => (bytes += e.encodedDataLength));
+  await page.goto(`${url}/cases`);
   const first = await page.getAttribute("main tbody a", "href");
-  for (const path of ["/", first, "/directory/northshire"]) {
+  for (const path of ["/", "/cases", first, "/directory/northshire"]) {
     bytes = 0;
     await page.goto(url + path, { waitUntil: "load" });
     await page.waitForTimeout(200);

@@ -50,6 +50,6 @@ export default async function ({ url, check }) {
   await check.look(desk, "longest");
   await desk.goto(`${url}/cases/${reference}/reached`);
   await check.look(desk, "longest-reached");
-  await desk.goto(`${url}/`);
+  await desk.goto(`${url}/cases`);
   await check.look(desk, "longest-queue");
 }

@@ -14,7 +14,7 @@ const SKIPPED = /^\/(static|api|areas)\/|\.(csv|ics|json|pdf)$|\/live$/;
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page());
   // Links come and go with the data; these must be there.
-  const due = ["/", "/board", "/panels", "/drills", "/directory", "/notify", "/demo/outbox"];
+  const due = ["/", "/cases", "/board", "/panels", "/drills", "/directory", "/notify", "/demo/outbox"];
   const seen = new Set();
   while (due.length) {
     const path = due.shift();
@@ -23,7 +23,7 @@ export default async function ({ url, check }) {
     const answer = await page.goto(url + path, { waitUntil: "load" });
     if (answer.status() === 204) continue;
     check.equal(answer.status(), 200, path);
-    const name = kind(path).replaceAll("*", "one").replace(/[^a-z]+/g, "-").replace(/^-|-$/g, "") || "queue";
+    const name = kind(path).replaceAll("*", "one").replace(/[^a-z]+/g, "-").replace(/^-|-$/g, "") || "today";
     await check.look(page, name);
     const links = await page.$$eval("a[href]", (all) => all.map((a) => a.href));
     for (const link of links) {

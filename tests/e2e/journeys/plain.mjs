@@ -3,8 +3,9 @@
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page({ javaScriptEnabled: false }));
   check.equal(new URL(page.url()).pathname, "/", "signing in without JavaScript");
+  await page.goto(`${url}/cases`);
   const first = await page.getAttribute("main tbody a", "href");
-  for (const path of ["/", first, `${first}/reached`, "/board", "/panels", "/drills", "/directory/northshire", "/directory/northshire/policy"]) {
+  for (const path of ["/", "/cases", first, `${first}/reached`, "/board", "/panels", "/drills", "/directory/northshire", "/directory/northshire/policy"]) {
     const answer = await page.goto(url + path);
     check.equal(answer.status(), 200, `${path} without JavaScript`);
     check.ok(await page.isVisible("main h1"), `${path} shows no heading without JavaScript`);
