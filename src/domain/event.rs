@@ -8,6 +8,7 @@ use super::id::{AlertId, PanelId, Reference};
 use super::intake::Warning;
 use super::jar::{Assessment, Decision};
 use super::milestone::Record;
+use super::reading::Readings;
 use super::scope::Scope;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,16 @@ pub enum Step {
     ComeBack,
 }
 
+/// Why fields were put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum SetHow {
+    /// The change that was this entry of the case is taken back.
+    Undo { version: i64 },
+    /// Somebody chose between accounts.
+    Settled,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Event {
@@ -108,6 +119,12 @@ pub enum Event {
         patch: Box<Facts>,
         how: Amendment,
         changed: Vec<String>,
+        reason: String,
+    },
+    /// Fields put exactly so: an earlier change undone, or two accounts settled.
+    FactsSet {
+        fields: Readings,
+        how: SetHow,
         reason: String,
     },
     JarStoodDown {
@@ -235,6 +252,7 @@ impl Event {
             Self::JarAssessed { .. } => "jar_assessed",
             Self::AlertsPlanned { .. } => "alerts_planned",
             Self::FactsAmended { .. } => "facts_amended",
+            Self::FactsSet { .. } => "facts_set",
             Self::JarStoodDown { .. } => "jar_stood_down",
             Self::JarCalled { .. } => "jar_called",
             Self::NotificationWithdrawn { .. } => "notification_withdrawn",

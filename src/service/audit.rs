@@ -225,6 +225,8 @@ fn said(action: &str) -> &str {
     match action {
         "read_case" => "opened the case",
         "read_timeline" => "read the timeline",
+        "read_history" => "read how the facts came to be",
+        "edit_case" => "opened the case to edit it",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",
         "export" => "started an export",

@@ -4,6 +4,7 @@ use super::{Alert, CaseState, jar_plan, met};
 use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
+use crate::domain::history::CannotUndo;
 use crate::domain::id::{AlertId, PanelId, Reference};
 use crate::domain::intake::{self, Accepted, Problem};
 use crate::domain::jar::{self, Decision, ExtraTrigger};
@@ -31,6 +32,11 @@ pub struct Context<'a> {
 pub enum Refusal {
     #[error("the facts put together cannot be right")]
     Facts(Vec<Problem>),
+    /// Somebody else was quicker with these fields.
+    #[error("somebody else has changed the same fields meanwhile; nothing was overwritten")]
+    ChangedMeanwhile(Vec<String>),
+    #[error("{0}")]
+    CannotUndo(CannotUndo),
     #[error("no response is running that could be stood down")]
     NothingToStandDown,
     #[error("a response is already called for and running")]
@@ -125,26 +131,35 @@ pub fn amend(
     now: DateTime<Utc>,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    let (facts, changed) = state.facts.amended(&patch, how);
+    if facts == state.facts && state.withdrawn.is_none() {
+        return Ok(Vec::new());
+    }
+    let said = Event::FactsAmended { patch: Box::new(patch), how, changed, reason };
+    reassessed(state, vec![said], &facts, now, ctx)
+}
+
+/// What was said, and what the rules and the alerts make of the facts as they are then.
+pub(super) fn reassessed(
+    state: &CaseState,
+    mut events: Vec<Event>,
+    facts: &Facts,
+    now: DateTime<Utc>,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
     if state.withdrawn.is_some() {
         return Err(Refusal::Withdrawn);
     }
-    let (facts, changed) = state.facts.amended(&patch, how);
-    if facts == state.facts {
-        return Ok(Vec::new());
-    }
-    intake::review(&facts, now).map_err(Refusal::Facts)?;
-    let scope = scope::judge(&facts);
-    let assessment = jar::assess(&facts, ctx.extra);
+    intake::review(facts, now).map_err(Refusal::Facts)?;
+    let scope = scope::judge(facts);
+    let assessment = jar::assess(facts, ctx.extra);
     let standing = jar_plan::standing_after(state, assessment.decision, &met(&assessment));
     let alerts = if standing > state.standing {
         jar_plan::response_alerts(jar_plan::still_told(state), standing, ctx)
     } else {
         Vec::new()
     };
-    let mut events = vec![
-        Event::FactsAmended { patch: Box::new(patch), how, changed, reason },
-        Event::JarAssessed { assessment, scope, standing },
-    ];
+    events.push(Event::JarAssessed { assessment, scope, standing });
     push_alerts(&mut events, alerts);
     Ok(events)
 }

@@ -4,6 +4,7 @@
 
 mod access;
 mod decide;
+mod edit;
 mod jar_plan;
 mod obligation;
 
@@ -15,6 +16,7 @@ pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
 };
+pub use edit::{Edit, Put, edit, put};
 pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};
 
 use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
@@ -25,6 +27,7 @@ use super::id::{AlertId, CaseId, PanelId, Reference};
 use super::intake::Warning;
 use super::jar::{Assessment, Decision, RULESET};
 use super::milestone::{Milestone, Record};
+use super::reading;
 use super::scope::Scope;
 use chrono::{DateTime, NaiveDate, Utc};
 use std::collections::BTreeMap;
@@ -261,6 +264,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             }));
         }
         Event::FactsAmended { patch, how, .. } => s.facts = s.facts.amended(&patch, how).0,
+        Event::FactsSet { fields, .. } => s.facts = reading::with(&s.facts, &fields),
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
