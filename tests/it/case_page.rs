@@ -522,7 +522,7 @@ mod purely {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(600))]
+        #![proptest_config(ProptestConfig::with_cases(150))]
 
         #[test]
         fn the_history_adds_up_to_the_facts_and_never_changes_behind_itself(first in patch(), steps in prop::collection::vec(step(), 0..8)) {

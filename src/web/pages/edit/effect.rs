@@ -18,7 +18,7 @@ pub(super) fn token(e: &Effect) -> String {
     let changed: Vec<&str> = e.changes.iter().map(|c| c.field.as_str()).collect();
     let warned: Vec<&str> = e.warnings.iter().map(|w| w.code.as_str()).collect();
     format!(
-        "{} {} {} {} {}",
+        "{}/{}/{}/{}/{}/",
         e.standing.1.word(),
         e.rules.1.word(),
         e.alerted.len(),
