@@ -30,7 +30,10 @@ pub struct Told {
     pub assessment: Assessment,
     pub standing: Decision,
     pub withdrawn: bool,
+    pub stood_down: bool,
     pub stage: &'static str,
+    /// The same for somebody who has never heard of stages.
+    pub stage_said: &'static str,
     pub agencies: Vec<Agency>,
     /// Until when further details are taken; none if that is over.
     pub further_until: Option<DateTime<Utc>>,
@@ -43,6 +46,7 @@ pub struct Agency {
     pub kind: String,
     pub state: String,
     pub state_label: String,
+    pub acknowledged_at: Option<DateTime<Utc>>,
     /// Shown where nobody there has answered yet.
     pub ring: String,
 }
@@ -67,7 +71,9 @@ impl Service {
             received_at: s.received_at,
             standing: s.standing,
             withdrawn: s.withdrawn.is_some(),
+            stood_down: s.stood_down.is_some(),
             stage: Stage::label(stage(&s)),
+            stage_said: stage_said(stage(&s)),
             scope: s.scope,
             assessment: s.assessment,
             agencies,
@@ -166,6 +172,24 @@ impl Service {
     }
 }
 
+/// Where a case stands, in words that need no explaining.
+fn stage_said(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Notified | Stage::Gathering => {
+            "Information is being gathered from everybody who knew the child."
+        }
+        Stage::MeetingHeld => {
+            "Those who knew the child have met. Their findings go to the review panel."
+        }
+        Stage::Ready | Stage::Listed => "The case waits for the review panel.",
+        Stage::Reviewed => "The review panel has met about it.",
+        Stage::Closed => "The review is complete.",
+        Stage::OutOfScope => "On what is known, it is outside child death review.",
+        Stage::Withdrawn => "The notification was withdrawn.",
+        Stage::Drill => "This was a drill.",
+    }
+}
+
 /// Whether one of these form fields asks for a field of the body, `household[1].name` for one.
 fn asks(fields: &[String], path: &str) -> bool {
     let dotted = path.replace('[', ".").replace(']', "");
@@ -177,6 +201,7 @@ fn agency(a: AlertDetail) -> Agency {
     Agency {
         name: a.agency_name,
         kind: a.kind_label,
+        acknowledged_at: a.acknowledged_at,
         // In the words of somebody who waits for it.
         state_label: match a.state.as_str() {
             "planned" | "sending" => "being told now".to_owned(),

@@ -191,10 +191,9 @@ impl Service {
         let new = self
             .with_context(&state.area, now, &none, |ctx| prepared.events(&state, now, ctx))
             .map_err(ServiceError::from)?;
-        let next = new
-            .iter()
-            .cloned()
-            .fold(Some(state.clone()), |s, event| case::apply(id, s, Recorded { at: now, event }));
+        let next = new.iter().cloned().try_fold(state.clone(), |s, event| {
+            case::apply(id, Some(s), Recorded { at: now, event })
+        });
         let next = next.ok_or(ServiceError::NotFound)?;
         let alerted = new.iter().filter_map(|e| match e {
             Event::AlertsPlanned { alerts } => Some(alerts.iter().map(|a| a.agency_name.clone())),

@@ -77,6 +77,8 @@ pub struct Service {
     pub news: News,
     /// How long cases are kept.
     pub retention: Arc<Rules>,
+    /// How many days whoever notified may see, with their code, what happened next.
+    pub what_next_days: u32,
 }
 
 impl Service {

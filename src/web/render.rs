@@ -54,6 +54,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "notify/code.html",
     "notify/done.html",
     "notify/told.html",
+    "notify/next.html",
     "notify/more.html",
     "notify/section.html",
     "drafts.html",

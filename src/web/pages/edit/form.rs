@@ -165,7 +165,7 @@ impl Work<'_> {
         let typed = self.form.typed().clone();
         match e {
             ServiceError::Invalid(problems) => {
-                let named = problems.into_iter().map(named).collect::<Vec<_>>();
+                let named = problems.iter().map(named).collect::<Vec<_>>();
                 self.page(StatusCode::UNPROCESSABLE_ENTITY, &typed, &named)
             }
             ServiceError::Refused(Refusal::ChangedMeanwhile(paths)) => {
@@ -275,7 +275,7 @@ fn anchor(path: &str) -> String {
 }
 
 /// A problem in words that name the field, linked to its first box.
-fn named(p: Problem) -> Problem {
+fn named(p: &Problem) -> Problem {
     let message = match p.code {
         "not_a_date" => format!("{} must be a real date, like 20 11 2026", label(&p.field)),
         _ => format!("{} {}", label(&p.field), p.message),
