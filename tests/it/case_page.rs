@@ -1,7 +1,7 @@
 //! The coordinator's case page: finding, understanding, correcting; two people at one case; how each
 //! field came to be; taking back.
 
-use crate::support::{App, Db, all_no, config_for, csrf, on_both, triggering};
+use crate::support::{App, all_no, config_for, csrf, on_both, triggering};
 use serde_json::{Value, json};
 
 /// The boxes of the form that posts to `action`, as a browser would send them untouched.

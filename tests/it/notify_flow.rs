@@ -480,7 +480,7 @@ async fn old_drafts_are_shown_to_the_office_and_run_out() {
             json!({ "name": "Sgt Example", "role": "sergeant" }),
         )
         .await;
-    assert_eq!(s, 200);
+    assert_eq!(s, 201);
     let next = later.get("/notify/next").await;
     for said in [
         "Information is being gathered",
