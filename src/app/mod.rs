@@ -119,6 +119,7 @@ async fn build(
         metrics: metrics.clone(),
         hands,
         news: News::default(),
+        what_next_days: config.privacy.what_next_days,
         retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
         duplicates: config.duplicates.on_arrival,
     };

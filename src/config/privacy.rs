@@ -22,6 +22,8 @@ pub struct Privacy {
     /// Rules instead of `config/retention.toml`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retention_file: Option<PathBuf>,
+    /// How many days whoever notified may see, with their code, what happened next.
+    pub what_next_days: u32,
 }
 
 /// The rules that hold unless a file says otherwise.
@@ -51,6 +53,10 @@ impl Privacy {
         if let Err(why) = self.rules() {
             wrong.push(why);
         }
+        // Not shorter than further details are taken.
+        if !(3..=3650).contains(&self.what_next_days) {
+            wrong.push("privacy.what_next_days must be 3 to 3650".to_owned());
+        }
     }
 }
 
@@ -60,6 +66,8 @@ mod tests {
 
     #[test]
     fn the_built_in_rules_can_be_used() {
-        assert!(Privacy { retention_file: None }.rules().unwrap().rule.len() >= 3);
+        assert!(
+            Privacy { retention_file: None, what_next_days: 90 }.rules().unwrap().rule.len() >= 3
+        );
     }
 }

@@ -9,6 +9,7 @@ use super::intake::Warning;
 use super::jar::{Assessment, Decision};
 use super::likeness::Verdict;
 use super::milestone::Record;
+use super::reading::Readings;
 use super::scope::Scope;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -85,6 +86,16 @@ pub enum Step {
     ComeBack,
 }
 
+/// Why fields were put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum SetHow {
+    /// The change that was this entry of the case is taken back.
+    Undo { version: i64 },
+    /// Somebody chose between accounts.
+    Settled,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Event {
@@ -113,6 +124,12 @@ pub enum Event {
         /// The second account that they came with.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         account: Option<CaseId>,
+    },
+    /// Fields put exactly so: an earlier change undone, or two accounts settled.
+    FactsSet {
+        fields: Readings,
+        how: SetHow,
+        reason: String,
     },
     JarStoodDown {
         reason: String,
@@ -328,6 +345,7 @@ impl Event {
             Self::JarAssessed { .. } => "jar_assessed",
             Self::AlertsPlanned { .. } => "alerts_planned",
             Self::FactsAmended { .. } => "facts_amended",
+            Self::FactsSet { .. } => "facts_set",
             Self::JarStoodDown { .. } => "jar_stood_down",
             Self::JarCalled { .. } => "jar_called",
             Self::NotificationWithdrawn { .. } => "notification_withdrawn",

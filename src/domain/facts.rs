@@ -401,7 +401,7 @@ impl Facts {
 }
 
 /// Leaves by dotted path; a list counts as one leaf.
-fn flatten(facts: &Facts) -> BTreeMap<String, Value> {
+pub(super) fn flatten(facts: &Facts) -> BTreeMap<String, Value> {
     fn walk(prefix: &str, v: Value, out: &mut BTreeMap<String, Value>) {
         match v {
             Value::Object(m) => {
@@ -427,7 +427,7 @@ fn flatten(facts: &Facts) -> BTreeMap<String, Value> {
     out
 }
 
-fn unflatten(leaves: BTreeMap<String, Value>) -> Facts {
+pub(super) fn unflatten(leaves: BTreeMap<String, Value>) -> Facts {
     let mut root = Map::new();
     for (path, value) in leaves {
         let mut at = &mut root;

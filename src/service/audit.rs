@@ -227,6 +227,8 @@ fn said(action: &str) -> &str {
         "read_timeline" => "read the timeline",
         "compare_cases" => "compared the case with another",
         "list_likenesses" => "listed cases that are alike",
+        "read_history" => "read how the facts came to be",
+        "edit_case" => "opened the case to edit it",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",
         "read_handover" => "read the note of a hand-over",

@@ -6,12 +6,14 @@ use super::notify::{jar_json, spoken};
 use super::{Answer, Idempotency, Service};
 use crate::auth::policy::{Action, Caller, Who};
 use crate::domain::alert::AlertState;
-use crate::domain::case::{self, CaseState, Context, Refusal};
-use crate::domain::event::{Event, Person};
-use crate::domain::facts::Amendment;
+use crate::domain::case::{self, CaseState, Context, Edit, Refusal};
+use crate::domain::event::{Event, Person, Recorded};
+use crate::domain::facts::{Amendment, Facts};
+use crate::domain::history;
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::intake::{self, Need};
 use crate::domain::milestone::Record;
+use crate::domain::reading;
 use crate::domain::ready::{blockers, stage};
 use crate::store::CommitError;
 use crate::store::changes::{AnswerRow, ChangeSet};
@@ -48,6 +50,11 @@ pub struct AmendmentRequest {
     pub facts: Value,
     pub how: Amendment,
     pub reason: String,
+    /// Fields that are not known after all.
+    pub not_known: Vec<String>,
+    /// The version of the case that the writer had before their eyes. A correction of a field that
+    /// somebody else changed since is refused.
+    pub version: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +106,14 @@ impl Service {
             return Ok(answer);
         }
         let mut warnings = Vec::new();
-        let wish = self.prepared(caller, wish, &mut warnings)?;
+        let seen = match &wish {
+            Wish::Amend(a) => a.version,
+            _ => None,
+        };
+        let mut wish = self.prepared(caller, wish, &mut warnings)?;
+        if let (Prepared::Amend(edit), Some(version)) = (&mut wish, seen) {
+            edit.base = Some(facts_at(&self.store.history(id).await?, version)?);
+        }
         let now = self.now();
         let decide = |state: &CaseState, ctx: &mut Context<'_>| wish.events(state, now, ctx);
         let answer = |d: &Decided| {
@@ -225,7 +239,14 @@ impl Service {
                 let accepted = intake::read(a.facts, Need::Nothing, self.now())
                     .map_err(ServiceError::Invalid)?;
                 warnings.extend(accepted.warnings);
-                Prepared::Amend { patch: Box::new(accepted.facts), how: a.how, reason: a.reason }
+                let mut patch = accepted.facts;
+                take_back(&mut patch, &a.not_known)?;
+                let mut edit = Edit { reason: a.reason, ..Edit::default() };
+                match a.how {
+                    Amendment::Correction => edit.corrections = patch,
+                    Amendment::FurtherAccount => edit.accounts = patch,
+                }
+                Prepared::Amend(Box::new(edit))
             }
             Wish::DecideJar(d) => {
                 if d.reason.trim().is_empty() {
@@ -280,6 +301,40 @@ impl Service {
     }
 }
 
+/// Says of fields that they are not known after all.
+///
+/// # Errors
+/// There is no such field, or the same body gives a value for it.
+pub(super) fn take_back(patch: &mut Facts, fields: &[String]) -> Result<(), ServiceError> {
+    let given = reading::readings(patch);
+    for f in fields {
+        if !reading::FIELDS.contains(&f.as_str()) {
+            let why = "names a field that there is not; name fields like child.date_of_birth";
+            return Err(invalid("not_known", "not_in_list", why));
+        }
+        if given.get(f).is_some_and(|r| r.value.is_some()) {
+            return Err(invalid(f, "contradiction", "is given and taken back at once"));
+        }
+        patch.not_known.insert(f.clone());
+    }
+    Ok(())
+}
+
+/// The facts of a case as they stood at one of its versions.
+///
+/// # Errors
+/// It has no such version.
+pub(super) fn facts_at(
+    history: &[(Recorded, String)],
+    version: i64,
+) -> Result<Facts, ServiceError> {
+    let last = i64::try_from(history.len()).unwrap_or(i64::MAX);
+    if !(1..=last).contains(&version) {
+        return Err(invalid("version", "no_such_version", "is no version of this case"));
+    }
+    Ok(history::facts_at(history, version))
+}
+
 /// Whoever is signed in, as somebody by name.
 pub(super) fn signed_in(caller: &Caller) -> Person {
     let agency = caller.agency.clone().unwrap_or_default();
@@ -294,7 +349,7 @@ pub(super) fn signed_in(caller: &Caller) -> Person {
 }
 
 enum Prepared {
-    Amend { patch: Box<crate::domain::facts::Facts>, how: Amendment, reason: String },
+    Amend(Box<Edit>),
     DecideJar { d: JarDecision, decided_by: Person },
     Withdraw { reason: String, decided_by: Person },
     Plan { agency: String, person: Person, entry: String },
@@ -309,9 +364,7 @@ impl Prepared {
         ctx: &mut Context<'_>,
     ) -> Result<Vec<Event>, Refusal> {
         match self {
-            Self::Amend { patch, how, reason } => {
-                case::amend(s, (**patch).clone(), *how, reason.clone(), now, ctx)
-            }
+            Self::Amend(edit) => case::edit(s, edit, now, ctx),
             Self::DecideJar { d, decided_by } => {
                 let (why, who) = (d.reason.clone(), d.consulted.clone());
                 if d.stand_down {
@@ -365,6 +418,7 @@ fn summary(d: &Decided, warnings: &[intake::Warning]) -> Value {
         "case_id": s.id,
         "changed": !d.unchanged,
         "at": DateTime::<Utc>::to_rfc3339(&s.changed_at),
+        "version": s.version,
         "stage": stage(s).word(),
         "in_scope": s.scope.in_scope,
         "scope_reason": s.scope.reason,

@@ -22,9 +22,8 @@ use uuid::Uuid;
 
 /// How often a save is tried when another tab saves too.
 const TRIES: usize = 10;
-/// How long a draft is kept that nobody sends, and one that was sent.
+/// How long a draft is kept that nobody sends.
 const KEPT_DAYS: i64 = 14;
-const SENT_KEPT_DAYS: i64 = 90;
 /// Mails with one draft's code, and mails to one address within an hour.
 const MAILS: u32 = 3;
 const MAILS_AN_HOUR: i64 = 5;
@@ -225,7 +224,7 @@ impl Service {
             id,
             case_id: Uuid::nil(),
             at: self.now(),
-            expires_at: self.now() + Duration::days(SENT_KEPT_DAYS),
+            expires_at: self.now() + Duration::days(i64::from(self.what_next_days)),
             sealed: self.store.seal_draft(id, &rest)?,
         };
         // A draft is sent once, whatever it says by then.

@@ -30,7 +30,10 @@ pub struct Told {
     pub assessment: Assessment,
     pub standing: Decision,
     pub withdrawn: bool,
+    pub stood_down: bool,
     pub stage: &'static str,
+    /// The same for somebody who has never heard of stages.
+    pub stage_said: &'static str,
     pub agencies: Vec<Agency>,
     /// Until when further details are taken; none if that is over.
     pub further_until: Option<DateTime<Utc>>,
@@ -43,6 +46,7 @@ pub struct Agency {
     pub kind: String,
     pub state: String,
     pub state_label: String,
+    pub acknowledged_at: Option<DateTime<Utc>>,
     /// Shown where nobody there has answered yet.
     pub ring: String,
 }
@@ -70,7 +74,9 @@ impl Service {
             received_at: s.received_at,
             standing: s.standing,
             withdrawn: as_case.withdrawn.is_some(),
+            stood_down: as_case.stood_down.is_some(),
             stage: Stage::label(stage(as_case)),
+            stage_said: stage_said(stage(as_case)),
             scope: s.scope,
             assessment: s.assessment,
             agencies,
@@ -193,6 +199,26 @@ impl Service {
     }
 }
 
+/// Where a case stands, in words that need no explaining.
+fn stage_said(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Notified | Stage::Gathering => {
+            "Information is being gathered from everybody who knew the child."
+        }
+        Stage::MeetingHeld => {
+            "Those who knew the child have met. Their findings go to the review panel."
+        }
+        Stage::Ready | Stage::Listed => "The case waits for the review panel.",
+        Stage::Reviewed => "The review panel has met about it.",
+        Stage::Closed => "The review is complete.",
+        Stage::OutOfScope => "On what is known, it is outside child death review.",
+        Stage::Withdrawn => "The notification was withdrawn.",
+        Stage::Drill => "This was a drill.",
+        // Told of the case that it is an account of.
+        Stage::SecondAccount => "It is part of a case.",
+    }
+}
+
 /// Whether one of these form fields asks for a field of the body, `household[1].name` for one.
 fn asks(fields: &[String], path: &str) -> bool {
     let dotted = path.replace('[', ".").replace(']', "");
@@ -200,7 +226,9 @@ fn asks(fields: &[String], path: &str) -> bool {
 }
 
 fn agency(a: AlertDetail) -> Agency {
-    agency_line(a.agency_name, a.kind_label, a.state, a.state_label, a.ring)
+    let at = a.acknowledged_at;
+    let line = agency_line(a.agency_name, a.kind_label, a.state, a.state_label, a.ring);
+    Agency { acknowledged_at: at, ..line }
 }
 
 fn agency_line(
@@ -214,6 +242,7 @@ fn agency_line(
     Agency {
         name,
         kind,
+        acknowledged_at: None,
         // In the words of somebody who waits for it.
         state_label: match state.as_str() {
             "planned" | "sending" => "being told now".to_owned(),

@@ -14,6 +14,7 @@ mod drafts;
 mod drafts_sent;
 mod drills;
 mod dry_run;
+mod edit;
 mod error;
 mod escalate;
 mod export;
@@ -46,6 +47,7 @@ pub use drafts::{Held, Judged, OldDraft};
 pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};
 pub use dry_run::{DryRun, Run, RunLast, RunStep, Try, length};
+pub use edit::{Desk as EditDesk, Effect, FieldChange, History, Revised, Revision};
 pub use error::{ServiceError, invalid};
 pub use escalate::Escalated;
 pub use export::{Export, ExportError, Format, Piece};
@@ -94,6 +96,8 @@ pub struct Service {
     pub retention: Arc<Rules>,
     /// What happens to a notification that may be a second one of the same death.
     pub duplicates: OnArrival,
+    /// How many days whoever notified may see, with their code, what happened next.
+    pub what_next_days: u32,
 }
 
 impl Service {

@@ -9,7 +9,7 @@ use crate::domain::alert::{Channel, ContactPoint};
 use crate::domain::case::{Alert, CaseState};
 use crate::domain::deadline::{self, Clock};
 use crate::domain::escalation::{Phase, Why};
-use crate::domain::event::{Event, Means, Recorded, Step};
+use crate::domain::event::{Event, Means, Recorded, SetHow, Step};
 use crate::domain::facts::Amendment;
 use crate::domain::id::{CaseId, Reference};
 use crate::platform::crypt::CryptError;
@@ -356,6 +356,15 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             };
             let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
             format!("{what}: {}.{why}", changed.join(", "))
+        }
+        Event::FactsSet { fields, how, reason } => {
+            let what = match how {
+                SetHow::Undo { .. } => "Put back as it was before",
+                SetHow::Settled => "Accounts settled",
+            };
+            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
+            format!("{what}: {}.{why}", names.join(", "))
         }
         Event::JarStoodDown { reason, consulted, decided_by, .. } => format!(
             "Response stood down by {}. Reason: {reason} Consulted: {}.",

@@ -104,6 +104,8 @@ impl Store {
                 });
             }
             Event::JarAssessed { .. }
+            // Whatever is put back was said, and so looked up, before.
+            | Event::FactsSet { .. }
             | Event::JarCalled { .. }
             | Event::AlertStepped { .. }
             | Event::AlertHandedOn { .. }

@@ -23,6 +23,11 @@ impl Form {
         self.0.get(name).map_or("", |v| v.trim())
     }
 
+    /// Puts a field of the page's own beside what was typed.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
     /// What was typed, to fill the form again.
     #[must_use]
     pub fn typed(&self) -> &BTreeMap<String, String> {

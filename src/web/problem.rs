@@ -104,6 +104,12 @@ impl From<ServiceError> for Problem {
                 p.errors = serde_json::to_value(blockers).unwrap_or_default();
                 p
             }
+            ServiceError::Refused(Refusal::ChangedMeanwhile(fields)) => {
+                let mut p = Self::new(StatusCode::PRECONDITION_FAILED, "changed_meanwhile", said);
+                let one = |f: &String| json!({ "field": f, "code": "changed_meanwhile", "message": "was changed after the version that you named; read the case again" });
+                p.errors = fields.iter().map(one).collect();
+                p
+            }
             ServiceError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", said),
             ServiceError::Busy => {
                 let mut p = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", said);

@@ -313,6 +313,8 @@ fn filled(path: &str, with: &BTreeMap<&'static str, String>) -> String {
         .replace("{agency}", "jar_nurse")
         .replace("{person}", "nurse-a")
         .replace("{contact}", "hook")
+        .replace("{group}", "child")
+        .replace("{field}", "child.date_of_birth")
         .replace("{rotation}", "weeks")
         .replace("{version}", "0")
         .replace("{n}", "0")

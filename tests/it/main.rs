@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod case_page;
 mod commands;
 mod components;
 mod copies;

@@ -460,7 +460,7 @@ async fn old_drafts_are_shown_to_the_office_and_run_out() {
     // Three days later nothing can be added, but what happened next can be read.
     clock.forward(Duration::hours(73));
     let mut later = Browser::new(&app);
-    assert_eq!(later.post("/notify/resume", &[("code", &code)]).await.to, "/notify/done");
+    assert_eq!(later.post("/notify/resume", &[("code", &code)]).await.to, "/notify/next");
     let done = later.get("/notify/done").await;
     assert!(
         done.contains("What happened next") && done.contains("could add to it yourself is over")
@@ -469,6 +469,37 @@ async fn old_drafts_are_shown_to_the_office_and_run_out() {
         later.post("/notify/more/home", &[("child.address.postcode", "ZZ97 3QX")]).await.status,
         422
     );
+    // What came of it, without anything about the child or any person.
+    let reference = done.split("class=\"big\">").nth(1).unwrap().split('<').next().unwrap();
+    let (_, alerts) = app.get(&format!("/api/v1/cases/{reference}/alerts")).await;
+    let police =
+        alerts["items"].as_array().unwrap().iter().find(|a| a["agency"] == "police").unwrap();
+    let (s, _) = app
+        .post(
+            &format!("/api/v1/alerts/{}/acknowledgements", police["id"].as_str().unwrap()),
+            json!({ "name": "Sgt Example", "role": "sergeant" }),
+        )
+        .await;
+    assert_eq!(s, 201);
+    let next = later.get("/notify/next").await;
+    for said in [
+        "Information is being gathered",
+        "The police</strong>: acknowledged",
+        "Debrief, 01632 960120",
+        "Response is being prepared",
+    ] {
+        assert!(next.contains(said), "{said}: {next}");
+    }
+    assert!(MARKS.iter().all(|m| !next.contains(m)) && !next.contains("Sgt Example"));
+    // When its time is over, the right code is answered like a wrong one.
+    clock.forward(Duration::days(90));
+    let over = Browser::new(&app).post("/notify/resume", &[("code", &code)]).await;
+    let wrong = Browser::new(&app)
+        .post("/notify/resume", &[("code", "000000-000000-000000-000000-000000")])
+        .await;
+    assert_eq!((over.status, wrong.status), (422, 422));
+    assert_eq!(crate::access::same(&over.html), crate::access::same(&wrong.html));
+    assert_eq!(app.page("/notify/next", &later.cookie).await.0, 303);
     // And one that nobody sends is forgotten after two weeks.
     let mut b = Browser::new(&app);
     b.begin("death").await;

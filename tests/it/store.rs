@@ -10,7 +10,7 @@ use sqlx::Row;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-async fn open(db: &Db, key: &secrecy::SecretString) -> Store {
+pub async fn open(db: &Db, key: &secrecy::SecretString) -> Store {
     let target = Target::parse(&db.url).unwrap();
     Store::open(target, Keyring::parse(key).unwrap(), 2, 1, Arc::new(Metrics::default()))
         .await

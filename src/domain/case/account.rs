@@ -5,15 +5,17 @@
 use super::decide::{At, taken_in};
 use super::{Alert, CaseState, Refusal, jar_plan, met};
 use crate::domain::alert::{AlertKind, AlertState, PlannedAlert};
-use crate::domain::event::{Event, Person, Settled, StoodIn};
-use crate::domain::facts::{Amendment, Facts};
+use crate::domain::event::{Event, Person, SetHow, Settled, StoodIn};
+use crate::domain::facts::{Amendment, Facts, flatten};
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::jar::{self, Decision};
 use crate::domain::likeness::Likeness;
+use crate::domain::reading::{self, Readings};
 use crate::domain::ready::{Stage, stage};
 use crate::domain::scope;
 use chrono::{DateTime, Utc};
-use std::collections::BTreeSet;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Context;
 
@@ -57,41 +59,111 @@ pub struct Account {
     pub agencies: Vec<String>,
 }
 
+/// What was taken in while accounts are held.
 #[derive(Clone, Debug, PartialEq)]
-struct Telling {
-    account: Option<CaseId>,
-    patch: Facts,
-    how: Amendment,
+enum Telling {
+    Amended { account: Option<CaseId>, patch: Facts, how: Amendment },
+    Set { fields: Readings, how: SetHow },
+}
+
+impl Telling {
+    fn is_of(&self, account: CaseId) -> bool {
+        matches!(self, Self::Amended { account: Some(a), .. } if *a == account)
+    }
+
+    fn onto(&self, held: &Facts) -> Facts {
+        match self {
+            Self::Amended { patch, how, .. } => held.amended(patch, *how).0,
+            Self::Set { fields, .. } => reading::with(held, fields),
+        }
+    }
+
+    /// What was put, without what only this account had said: a choice of a person stands, but
+    /// putting a field back as it was must not keep words of another child's report.
+    fn without(&self, said: &BTreeMap<String, Vec<Value>>) -> Self {
+        let Self::Set { fields, how } = self else { return self.clone() };
+        let mut fields = fields.clone();
+        for (path, r) in &mut fields {
+            let Some(said) = said.get(path) else { continue };
+            r.others.retain(|v| !said.contains(v));
+            if matches!(how, SetHow::Undo { .. })
+                && r.value.as_ref().is_some_and(|v| said.contains(v))
+            {
+                r.value = (!r.others.is_empty()).then(|| r.others.remove(0));
+            }
+        }
+        Self::Set { fields, how: *how }
+    }
 }
 
 impl Accounts {
-    pub(super) fn attached(&mut self, account: Account, facts: &Facts) {
+    fn attached(&mut self, account: Account, facts: &Facts) {
         self.before.get_or_insert_with(|| facts.clone());
         self.held.push(account);
     }
 
     /// Remembers what is taken in while accounts are held.
-    pub(super) fn told(&mut self, account: Option<CaseId>, patch: &Facts, how: Amendment) {
+    fn told(&mut self, telling: Telling) {
         if self.before.is_some() {
-            self.since.push(Telling { account, patch: patch.clone(), how });
+            self.since.push(telling);
         }
     }
 
     /// The facts without an account.
     fn without(&self, account: CaseId, facts: &Facts) -> Facts {
         let Some(before) = &self.before else { return facts.clone() };
-        let others = self.since.iter().filter(|t| t.account != Some(account));
-        others.fold(before.clone(), |held, t| held.amended(&t.patch, t.how).0)
+        let mut said: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        let mut own = flatten(before);
+        for t in &self.since {
+            let Telling::Amended { patch, .. } = t else { continue };
+            if t.is_of(account) {
+                for (path, v) in flatten(patch) {
+                    said.entry(path).or_default().push(v);
+                }
+            } else {
+                own.extend(flatten(patch));
+            }
+        }
+        // What the case says by itself too is not the account's alone.
+        for (path, values) in &mut said {
+            values.retain(|v| own.get(path) != Some(v));
+        }
+        let others = self.since.iter().filter(|t| !t.is_of(account));
+        others.fold(before.clone(), |held, t| t.without(&said).onto(&held))
     }
 
-    pub(super) fn detached(&mut self, account: CaseId, facts: &mut Facts) {
+    fn detached(&mut self, account: CaseId, facts: &mut Facts) {
         *facts = self.without(account, facts);
         self.held.retain(|a| a.case != account);
-        self.since.retain(|t| t.account != Some(account));
+        self.since.retain(|t| !t.is_of(account));
         if self.held.is_empty() {
             self.before = None;
             self.since.clear();
         }
+    }
+}
+
+/// What an event makes of the facts; the one place that says so, for the case and for the history
+/// of its fields.
+pub fn facts_after(facts: &mut Facts, accounts: &mut Accounts, at: DateTime<Utc>, event: &Event) {
+    match event {
+        Event::FactsAmended { patch, how, account, .. } => {
+            *facts = facts.amended(patch, *how).0;
+            let patch = (**patch).clone();
+            accounts.told(Telling::Amended { account: *account, patch, how: *how });
+        }
+        Event::FactsSet { fields, how, .. } => {
+            *facts = reading::with(facts, fields);
+            accounts.told(Telling::Set { fields: fields.clone(), how: *how });
+        }
+        Event::AccountAttached { account, reference, by, reason, agencies } => {
+            let (reference, by) = (reference.clone(), by.clone());
+            let (reason, agencies) = (reason.clone(), agencies.clone());
+            accounts
+                .attached(Account { case: *account, reference, at, by, reason, agencies }, facts);
+        }
+        Event::AccountDetached { account, .. } => accounts.detached(*account, facts),
+        _ => {}
     }
 }
 

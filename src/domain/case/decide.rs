@@ -4,6 +4,7 @@ use super::{Alert, CaseState, jar_plan, met};
 use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
+use crate::domain::history::CannotUndo;
 use crate::domain::id::{AlertId, CaseId, PanelId, Reference};
 use crate::domain::intake::{self, Accepted, Problem};
 use crate::domain::jar::{self, Decision, ExtraTrigger};
@@ -31,6 +32,11 @@ pub struct Context<'a> {
 pub enum Refusal {
     #[error("the facts put together cannot be right")]
     Facts(Vec<Problem>),
+    /// Somebody else was quicker with these fields.
+    #[error("somebody else has changed the same fields meanwhile; nothing was overwritten")]
+    ChangedMeanwhile(Vec<String>),
+    #[error("{0}")]
+    CannotUndo(CannotUndo),
     #[error("no response is running that could be stood down")]
     NothingToStandDown,
     #[error("a response is already called for and running")]
@@ -140,8 +146,7 @@ pub fn amend(
     now: DateTime<Utc>,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    let at = At { account: None, at_least: Decision::NotTriggered, now };
-    taken_in(state, patch, how, reason, &at, ctx)
+    taken_in(state, patch, how, reason, &At::own(now), ctx)
 }
 
 /// Where new facts come from, and what must stand with them.
@@ -153,6 +158,13 @@ pub(super) struct At {
     pub now: DateTime<Utc>,
 }
 
+impl At {
+    /// New facts of the case itself.
+    pub(super) fn own(now: DateTime<Utc>) -> Self {
+        Self { account: None, at_least: Decision::NotTriggered, now }
+    }
+}
+
 /// Takes new facts in: see [`amend`].
 pub(super) fn taken_in(
     state: &CaseState,
@@ -162,17 +174,31 @@ pub(super) fn taken_in(
     at: &At,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
+    let (facts, changed) = state.facts.amended(&patch, how);
+    let mut events = Vec::new();
+    if facts != state.facts {
+        let (patch, account) = (Box::new(patch), at.account);
+        events.push(Event::FactsAmended { patch, how, changed, reason, account });
+    } else if at.at_least <= state.standing && state.withdrawn.is_none() {
+        return Ok(events);
+    }
+    reassessed(state, events, &facts, at, ctx)
+}
+
+/// What was said, and what the rules and the alerts make of the facts as they are then.
+pub(super) fn reassessed(
+    state: &CaseState,
+    mut events: Vec<Event>,
+    facts: &Facts,
+    at: &At,
+    ctx: &mut Context<'_>,
+) -> Result<Vec<Event>, Refusal> {
     if state.withdrawn.is_some() {
         return Err(Refusal::Withdrawn);
     }
-    let (facts, changed) = state.facts.amended(&patch, how);
-    let is_new = facts != state.facts;
-    if !is_new && at.at_least <= state.standing {
-        return Ok(Vec::new());
-    }
-    intake::review(&facts, at.now).map_err(Refusal::Facts)?;
-    let scope = scope::judge(&facts);
-    let assessment = jar::assess(&facts, ctx.extra);
+    intake::review(facts, at.now).map_err(Refusal::Facts)?;
+    let scope = scope::judge(facts);
+    let assessment = jar::assess(facts, ctx.extra);
     let standing = jar_plan::standing_after(state, assessment.decision, &met(&assessment));
     let standing = standing.max(at.at_least);
     let alerts = if standing > state.standing {
@@ -180,11 +206,6 @@ pub(super) fn taken_in(
     } else {
         Vec::new()
     };
-    let mut events = Vec::new();
-    if is_new {
-        let (patch, account) = (Box::new(patch), at.account);
-        events.push(Event::FactsAmended { patch, how, changed, reason, account });
-    }
     events.push(Event::JarAssessed { assessment, scope, standing });
     push_alerts(&mut events, alerts);
     Ok(events)

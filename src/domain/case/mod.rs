@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod assign;
 mod decide;
+mod edit;
 mod jar_plan;
 mod obligation;
 
@@ -15,13 +16,14 @@ pub use access::{
 };
 pub use account::{
     Account, AccountOf, Accounts, Joining, Report, amend_account, attach, begin_account,
-    likeness_found, likeness_settled, merge, takes_accounts, told_more, unmerge,
+    facts_after, likeness_found, likeness_settled, merge, takes_accounts, told_more, unmerge,
 };
 pub use assign::{Assign, Assignment, assign, take, undo_assign};
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
 };
+pub use edit::{Edit, Put, edit, put};
 pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};
 
 use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
@@ -273,9 +275,11 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 (a.id, alert)
             }));
         }
-        Event::FactsAmended { patch, how, account, .. } => {
-            s.facts = s.facts.amended(&patch, how).0;
-            s.accounts.told(account, &patch, how);
+        event @ (Event::FactsAmended { .. }
+        | Event::FactsSet { .. }
+        | Event::AccountAttached { .. }
+        | Event::AccountDetached { .. }) => {
+            account::facts_after(&mut s.facts, &mut s.accounts, at, &event);
         }
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
@@ -360,11 +364,6 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         | Event::GlassReviewed { .. }
         | Event::LegalHoldPlaced { .. }
         | Event::LegalHoldLifted { .. }) => s.keeping.apply(at, event),
-        Event::AccountAttached { account: case, reference, by, reason, agencies } => {
-            let account = Account { case, reference, at, by, reason, agencies };
-            s.accounts.attached(account, &s.facts);
-        }
-        Event::AccountDetached { account, .. } => s.accounts.detached(account, &mut s.facts),
         Event::BecameAccount { first: case, reference, by, reason, told, settled } => {
             for id in &settled {
                 if let Some(a) = s.alerts.get_mut(id) {

@@ -6,7 +6,7 @@ mod reader;
 pub mod repair;
 pub mod strict;
 
-pub use read::{Need, read, review};
+pub use read::{ETHNICITIES, Need, read, review};
 pub use reader::{Notes, Object, Problem, Warning};
 
 /// A body that can be used, and what should be looked at again.

@@ -18,7 +18,7 @@ use crate::web::request::{self, bearer};
 use crate::web::{Web, listing};
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -189,7 +189,11 @@ pub(super) async fn show(
     let caller = bearer(&web, &headers).await?;
     let asked = reference(&text)?;
     let detail = web.service.case(&caller, &asked).await?;
-    Ok(json(StatusCode::OK, &case_json(&detail, &asked)))
+    let mut answer = json(StatusCode::OK, &case_json(&detail, &asked));
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", detail.state.version)) {
+        answer.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(answer)
 }
 
 /// A reference of a second account answers with its first case, and says so.
@@ -233,29 +237,63 @@ pub(super) async fn timeline(
     Ok(json(StatusCode::OK, &json!({ "items": items, "next": null })))
 }
 
-/// A partial notification body, with `reason` and `how` beside the facts.
+/// The version of the case that a client has read: `If-Match: "12"`.
+fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(given) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let version = given.to_str().ok().and_then(|t| {
+        let t = t.trim();
+        t.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(t).parse().ok()
+    });
+    version.map(Some).ok_or_else(|| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "if_match",
+            "If-Match must be the ETag of the case as you read it, like \"12\"",
+        )
+    })
+}
+
+/// A partial notification body; beside the facts `reason`, `how`, fields that are `not_known` after
+/// all, and the `version` that was read (or `If-Match`).
 pub(super) async fn amend(
     State(web): State<Web>,
     headers: HeaderMap,
     Path(text): Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
+    let matched = if_match(&headers);
     let read = |mut value: Value| {
+        let matched = matched?;
         let Some(o) = value.as_object_mut() else {
             return Err(Problem::field("body", "wrong_type", "must be an object"));
         };
-        let beside: serde_json::Map<String, Value> =
-            ["reason", "how"].iter().filter_map(|k| o.remove_entry(*k)).collect();
-        let (reason, how) = fields(Value::Object(beside), |o| {
+        let beside: serde_json::Map<String, Value> = ["reason", "how", "version", "not_known"]
+            .iter()
+            .filter_map(|k| o.remove_entry(*k))
+            .collect();
+        let (reason, how, version, not_known) = fields(Value::Object(beside), |o| {
             let words = ["correction", "further_account"];
             let how = o.choice("how", &words, |w| match w {
                 "correction" => Some(Amendment::Correction),
                 "further_account" => Some(Amendment::FurtherAccount),
                 _ => None,
             });
-            (o.text("reason").unwrap_or_default(), how.unwrap_or(Amendment::Correction))
+            (
+                o.text("reason").unwrap_or_default(),
+                how.unwrap_or(Amendment::Correction),
+                o.integer("version"),
+                o.texts("not_known"),
+            )
         })?;
-        Ok(Wish::Amend(Box::new(AmendmentRequest { facts: value, how, reason })))
+        let version = match (matched, version) {
+            (Some(m), Some(v)) if m != v => {
+                let why = "is not the version that If-Match names";
+                return Err(Problem::field("version", "contradiction", why));
+            }
+            (m, v) => m.or(v),
+        };
+        let facts = value;
+        Ok(Wish::Amend(Box::new(AmendmentRequest { facts, how, reason, not_known, version })))
     };
     change(&web, &headers, &text, body, Action::ChangeCase, read).await
 }

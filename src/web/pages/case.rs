@@ -1,6 +1,6 @@
 //! The case page and the reached board, with what can be done from them.
 
-use super::{Frame, change, failed, signed_in};
+use super::{Frame, change, edit, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
 use crate::auth::session::Session;
 use crate::domain::age::{band, band_label};
@@ -14,8 +14,9 @@ use crate::service::{JarDecision, ServiceError, Wish};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::render::see_other;
+use crate::web::request;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
@@ -25,6 +26,7 @@ pub(super) async fn show(
     State(web): State<Web>,
     headers: HeaderMap,
     Path(text): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Response {
     let (session, frame) = match signed_in(&web, &headers).await {
         Ok(s) => s,
@@ -33,10 +35,25 @@ pub(super) async fn show(
     match context(&web, &session.caller, &text).await {
         Ok(mut c) => {
             c["frame"] = json!(frame);
+            if let Some(changed) = request::query(query.as_deref()).remove("changed") {
+                c["banner"] = json!(done(&web, &session, &text, &changed).await);
+            }
             web.templates.page(StatusCode::OK, "case.html", c)
         }
         Err(e) => failed(&web, e),
     }
+}
+
+/// What was just changed, said on top.
+async fn done(
+    web: &Web,
+    session: &Session,
+    text: &str,
+    changed: &str,
+) -> Option<serde_json::Value> {
+    let reference = Reference::parse(text)?;
+    let history = web.service.field_history(&session.caller, &reference).await.ok()?;
+    edit::banner(&history, changed)
 }
 
 /// The case page with what could not be done, and what was typed still there.
@@ -108,6 +125,8 @@ async fn context(
         "stood_down": s.stood_down.as_ref().map(|x| json!({ "at": x.at, "reason": x.reason, "by": x.decided_by.name })),
         "jar": s.assessment,
         "facts": s.facts,
+        "groups": edit::shown(&s.facts),
+        "next_clock": d.clocks.iter().filter(|c| c.met.is_none()).min_by_key(|c| c.due),
         "age_band": band_label(s.facts.age().and_then(band).map(|b| b.code)),
         "warnings": s.warnings,
         "clocks": d.clocks,

@@ -10,6 +10,7 @@ mod desk;
 mod directory;
 mod drafts;
 mod drills;
+mod edit;
 mod likeness;
 mod notify;
 mod panels;
@@ -71,6 +72,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
+        .merge(edit::routes())
         .merge(notify::routes())
         .merge(sign::routes())
         .merge(account::routes())

@@ -4,7 +4,7 @@ use super::super::failed;
 use super::flow::{frame, merge};
 use super::session;
 use super::words::{Said, said};
-use crate::service::{Held, ServiceError};
+use crate::service::{FURTHER_HOURS, Held, ServiceError};
 use crate::web::form::Form;
 use crate::web::render::see_other;
 use crate::web::visitor;
@@ -13,6 +13,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use chrono::Duration;
 use serde_json::json;
 
 /// Asks for a code.
@@ -48,7 +49,12 @@ pub(super) async fn take(
     }
     match web.service.draft(form.get("code")).await {
         Ok(held) => {
-            let to = if held.row.sent_at.is_some() { "/notify/done" } else { "/notify/check" };
+            let to = match held.row.sent_at {
+                Some(at) if now < at + Duration::hours(FURTHER_HOURS) => "/notify/done",
+                // Nothing can be added any more: what they ask is what came of it.
+                Some(_) => "/notify/next",
+                None => "/notify/check",
+            };
             let mut r = see_other(to);
             session::keep(&web, &mut r, &held.code);
             r
@@ -57,7 +63,7 @@ pub(super) async fn take(
             web.codes.wrong(from, now);
             refuse(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                "This code does not fit any notification kept here. It has five groups of six letters and digits, and works for 14 days",
+                "This code does not fit any notification kept here. It has five groups of six letters and digits; look whether all of it is there",
             )
         }
         Err(e) => failed(&web, e),

@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/notify/code/hand-on", post(code::hand_on))
         .route("/notify/done", get(sent::done))
         .route("/notify/done/told", get(sent::told))
+        .route("/notify/next", get(sent::next))
         .route("/notify/more", get(more::list))
         .route("/notify/more/send", post(more::send))
         .route("/notify/more/{section}", get(more::show).post(more::save))

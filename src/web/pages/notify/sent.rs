@@ -27,6 +27,17 @@ pub(super) async fn done(
     web.templates.page(StatusCode::OK, "notify/done.html", c)
 }
 
+/// What came of it, for whoever notified and asks weeks later. Nothing in it is about the child.
+pub(super) async fn next(State(web): State<Web>, headers: HeaderMap) -> Response {
+    let (held, told) = match sent(&web, &headers).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let mut c = context(&web, &held, &told);
+    c["expires_at"] = json!(held.row.expires_at);
+    web.templates.page(StatusCode::OK, "notify/next.html", c)
+}
+
 /// The part that changes, for the script.
 pub(super) async fn told(State(web): State<Web>, headers: HeaderMap) -> Response {
     let (held, told) = match sent(&web, &headers).await {
@@ -71,6 +82,7 @@ fn context(web: &Web, held: &Held, told: &Told) -> Value {
         "tonight": area.map(|a| a.tonight.clone()),
         "support": area.map(|a| a.support.clone()),
         "code": held.code,
+        "next_until": held.row.expires_at,
         "further_at": held.draft.further_at,
         "unsent": !held.draft.fields.is_empty(),
         "now": now,
