@@ -59,7 +59,7 @@ pub struct Listed {
     pub hidden: bool,
 }
 
-const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, restricted FROM cases WHERE ";
+const COLUMNS: &str = "SELECT id, reference, area, stage, jar, in_scope, ready, event, age_band, category, received_at, died_on, blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = cases.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, (restricted OR EXISTS (SELECT 1 FROM cases f WHERE f.id = cases.account_of AND f.restricted)) AS restricted FROM cases WHERE ";
 
 /// An alert with what its attempts show.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -135,7 +135,7 @@ macro_rules! filtered {
         }
         if let Some((user, now)) = f.open_to {
             q.push(
-                " AND (NOT restricted OR id IN (SELECT case_id FROM case_person WHERE user_id = ",
+                " AND (NOT (restricted OR EXISTS (SELECT 1 FROM cases f WHERE f.id = cases.account_of AND f.restricted)) OR id IN (SELECT case_id FROM case_person WHERE user_id = ",
             )
             .push_bind(user);
             q.push(") OR id IN (SELECT case_id FROM glass WHERE user_id = ").push_bind(user);
