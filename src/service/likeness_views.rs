@@ -322,12 +322,48 @@ fn name(path: &str) -> String {
     text
 }
 
+/// A day as people write it, a word of a list without its underscores, anything else as it came.
+fn said_plainly(text: &str) -> String {
+    if let Ok(day) = text.parse::<chrono::NaiveDate>() {
+        return day.format("%-d %B %Y").to_string();
+    }
+    let is_word = text.contains('_') && text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    if is_word { text.replace('_', " ") } else { text.to_owned() }
+}
+
 fn shown(v: &Value) -> String {
     match v {
-        Value::String(s) => s.clone(),
+        Value::String(s) => said_plainly(s),
         Value::Array(all) => all.iter().map(shown).collect::<Vec<_>>().join("; "),
         Value::Object(o) => o.values().map(shown).collect::<Vec<_>>().join(", "),
         Value::Null => String::new(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_said_as_people_say_them() {
+        for (path, said) in [
+            ("child.date_of_birth", "Child: date of birth"),
+            ("child.nhs_number", "Child: NHS number"),
+            ("death.place.type", "Death: place, type"),
+            ("jar_answers.external_cause", "JAR answers: external cause"),
+            ("household", "Household"),
+        ] {
+            assert_eq!(name(path), said);
+        }
+        for (value, said) in [
+            ("2026-02-01", "1 February 2026"),
+            ("emergency_department", "emergency department"),
+            ("Found by_her sister", "Found by_her sister"),
+        ] {
+            assert_eq!(shown(&value.into()), said);
+        }
+        let member = serde_json::json!([{ "relationship": "mother", "name": "Orla Vexley" }]);
+        assert_eq!(shown(&member), "mother, Orla Vexley");
     }
 }

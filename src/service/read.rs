@@ -159,7 +159,7 @@ impl Service {
                 }
                 self.store.audit(self.now(), "system", "copy_case", Some(id)).await?;
                 let Some(loaded) = self.store.load(id).await? else { continue };
-                let alerts = self.alert_details(&loaded.state, self.store.alerts(id).await?);
+                let alerts = self.all_alerts(&loaded.state).await?;
                 out.push(serde_json::json!({
                     "reference": r.reference,
                     "stage": r.stage,

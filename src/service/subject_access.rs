@@ -3,8 +3,8 @@
 use super::Service;
 use super::error::{ServiceError, invalid};
 use crate::auth::policy::{Action, Caller};
-use crate::domain::id::Reference;
-use crate::domain::subject_access::{self, Copy};
+use crate::domain::id::{CaseId, Reference};
+use crate::domain::subject_access::{self, Copy, Item, Masked};
 use serde::Serialize;
 
 /// The copy with what it is about.
@@ -50,13 +50,29 @@ impl Service {
                 "this is for a living person; the child's record is not copied out here",
             ));
         }
-        let history: Vec<(String, String)> = self
-            .timeline_of(opened.id)
-            .await?
-            .into_iter()
-            .map(|t| (format!("What happened, {}", t.at.format("%-d %B %Y")), t.text))
-            .collect();
-        let copy = subject_access::copy(name, &state, &history);
+        let mut copy = subject_access::copy(name, &state, &self.told_of(opened.id).await?);
+        // What a second account holds is held about them too.
+        for account in &state.accounts.held {
+            let look = self.audit_row(caller, "subject_access", account.case, "second_account");
+            self.store.audit_all(vec![look]).await?;
+            let Some(loaded) = self.store.load(account.case).await? else { continue };
+            let history = self.told_of(account.case).await?;
+            let more = subject_access::copy(name, &loaded.state, &history);
+            let place = |p: String| format!("{}: {p}", account.reference);
+            copy.items.extend(
+                more.items.into_iter().map(|i| Item { place: place(i.place), text: i.text }),
+            );
+            copy.masked
+                .extend(more.masked.into_iter().map(|m| Masked { place: place(m.place), ..m }));
+        }
         Ok(SubjectCopy { reference: reference.to_string(), name: name.to_owned(), copy })
+    }
+
+    /// What happened to a case, as pieces that are searched for a name.
+    async fn told_of(&self, id: CaseId) -> Result<Vec<(String, String)>, ServiceError> {
+        let items = self.timeline_of(id).await?.into_iter();
+        Ok(items
+            .map(|t| (format!("What happened, {}", t.at.format("%-d %B %Y")), t.text))
+            .collect())
     }
 }

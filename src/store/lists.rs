@@ -275,10 +275,12 @@ macro_rules! filtered {
             q.push(" AND l.handed_by = ").push_bind(user);
         }
         if let Some((user, now)) = f.open_to {
-            q.push(
-                " AND (NOT l.restricted OR l.id IN (SELECT case_id FROM case_person WHERE user_id = ",
-            )
-            .push_bind(user);
+            q.push(" AND (NOT (l.restricted");
+            if f.accounts || f.reference.is_some() || f.stage.as_deref() == Some("second_account") {
+                // An account is as secret as its case.
+                q.push(" OR EXISTS (SELECT 1 FROM cases a JOIN cases f ON f.id = a.account_of WHERE a.id = l.id AND f.restricted)");
+            }
+            q.push(") OR l.id IN (SELECT case_id FROM case_person WHERE user_id = ").push_bind(user);
             q.push(") OR l.id IN (SELECT case_id FROM glass WHERE user_id = ").push_bind(user);
             q.push(" AND until_at > ").push_bind(now).push("))");
         }
@@ -291,7 +293,7 @@ macro_rules! paged {
         let page: &Page = $page;
         let column = page.sort.column();
         let (way, than) = if page.up != page.back { ("ASC", ">") } else { ("DESC", "<") };
-        let mut q: QueryBuilder<$engine> = QueryBuilder::new("SELECT c.id, c.reference, c.area, c.stage, c.jar, c.in_scope, c.ready, c.event, c.age_band, c.category, c.received_at, c.died_on, c.blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = c.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, l.restricted, l.next_due, l.next_due_kind, l.assigned_to, l.handed_at, l.handed_by, l.age_rank, l.stage_rank, c.version FROM (SELECT l.* FROM case_line l WHERE ");
+        let mut q: QueryBuilder<$engine> = QueryBuilder::new("SELECT c.id, c.reference, c.area, c.stage, c.jar, c.in_scope, c.ready, c.event, c.age_band, c.category, c.received_at, c.died_on, c.blockers, (SELECT COUNT(*) FROM alert WHERE alert.case_id = c.id AND alert.phase IN ('climbing', 'ringing')) AS waiting, (l.restricted OR EXISTS (SELECT 1 FROM cases f WHERE f.id = c.account_of AND f.restricted)) AS restricted, l.next_due, l.next_due_kind, l.assigned_to, l.handed_at, l.handed_by, l.age_rank, l.stage_rank, c.version FROM (SELECT l.* FROM case_line l WHERE ");
         filtered!(&mut q, $filter);
         if !page.sort.always_known() {
             let is = if $known { " IS NOT NULL" } else { " IS NULL" };

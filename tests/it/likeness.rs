@@ -532,6 +532,35 @@ on_both! {
         rebuilt_alike(&app).await;
     }
 
+    async fn an_account_is_as_secret_as_its_case(db: Db) {
+        let app = start(db, OnArrival::Attach).await;
+        let a = reference(&app.notify(triggering()).await);
+        let b = reference(&app.notify(as_the_ward_says()).await);
+        // What the second report holds about its own caller is part of a copy for them.
+        let (cookie, word) = coordinator(&app).await;
+        let form = [("_csrf", word.as_str()), ("reference", b.as_str()), ("name", "Sister Markerward")];
+        let (s, _, copy) = app.form("/subject-access", &cookie, &form).await;
+        assert!(s == 200 && copy.contains(&format!("{b}: ")) && copy.contains("01632 960555"), "{s} {copy}");
+        app.add_user("named@x.example", "coordinator", "northshire", None).await;
+        let named = app.service().store.user_by_email("named@x.example").await.unwrap().unwrap().id;
+        let list = json!({ "reason": "staff", "people": [named] });
+        assert_eq!(app.post(&format!("/api/v1/cases/{b}/restrictions"), list).await.0, 200, "by either reference");
+        for r in [&a, &b] {
+            assert_eq!(app.get(&format!("/api/v1/cases/{r}")).await.0, 404, "{r}");
+            assert_eq!(app.page(&format!("/cases/{r}"), &cookie).await.0, 404, "{r}");
+        }
+        let (_, hidden) = app.get(&format!("/api/v1/cases?q={b}")).await;
+        let row = &hidden["items"][0];
+        assert_eq!((&row["open_to_you"], &row["age_band"], &row["died_on"]), (&json!(false), &Value::Null, &Value::Null));
+        let (_, asked) = app.get("/api/v1/cases?stage=second_account").await;
+        assert_eq!(asked["items"], json!([]));
+        // The glass of the case breaks by either reference.
+        let form = [("_csrf", word.as_str()), ("reference", b.as_str()), ("reason", "a response is running")];
+        let (s, to, page) = app.form("/break-glass", &cookie, &form).await;
+        assert_eq!((s, to.as_str()), (303, format!("/cases/{b}").as_str()), "{page}");
+        assert_eq!(app.page(&format!("/cases/{b}"), &cookie).await.0, 200);
+    }
+
     async fn cases_of_before_become_findable(db: Db) {
         let app = start(db, OnArrival::Show).await;
         app.notify(triggering()).await;

@@ -68,6 +68,8 @@ impl Match {
 struct Compared {
     nhs: Match,
     given: Match,
+    /// One first name, not only one name in common: Anne and Mary Anne may be sisters.
+    first_name: bool,
     family: Match,
     mother: Match,
     /// Twin 1 against twin 2.
@@ -107,6 +109,7 @@ impl Compared {
         Self {
             nhs: sets(&a.nhs, &b.nhs),
             given: given(x, y),
+            first_name: is_one_first_name(x, y),
             family: family(x, y),
             mother: match sets(&x.mother, &y.mother) {
                 Differ => Unknown,
@@ -156,7 +159,7 @@ impl Compared {
         let contradicted = [self.sex, self.event, self.order].contains(&Differ)
             || !matches!(self.born, Agree | Unknown)
             || !matches!(self.died, Agree | Unknown)
-            || self.given == Differ
+            || (self.given != Unknown && !self.first_name)
             || self.family == Differ
             || self.one_of_several;
         // A number alone may be copied from the wrong line: something else must say so too.
@@ -214,7 +217,7 @@ impl Compared {
             (
                 self.given,
                 "the first name is the same",
-                "the first names are spelt almost alike",
+                "the first names are spelt almost alike, or one is among the other's",
                 "the first names are not the same",
             ),
             (
@@ -289,26 +292,36 @@ fn is_slip(a: NaiveDate, b: NaiveDate) -> bool {
     (a - b).num_days().abs() <= 1 || swapped || year
 }
 
+/// First and family name in each other's place.
+fn is_changed_round(a: &names::Names, b: &names::Names) -> bool {
+    let whole = |n: &names::Names| {
+        let known = !n.given.is_empty() && !n.family.is_empty();
+        known.then(|| n.given.iter().chain(&n.family).cloned().collect::<BTreeSet<_>>())
+    };
+    whole(a).is_some() && whole(a) == whole(b)
+}
+
 fn given(a: &names::Names, b: &names::Names) -> Match {
     if a.given.is_empty() || b.given.is_empty() {
         return Unknown;
     }
+    if a.given[0] == b.given[0] || is_changed_round(a, b) {
+        return Agree;
+    }
     let set = |n: &names::Names| n.given.iter().cloned().collect::<BTreeSet<_>>();
     let (x, y) = (set(a), set(b));
-    if a.given[0] == b.given[0] || x.is_subset(&y) || y.is_subset(&x) {
-        return Agree;
-    }
-    // First and family name changed round.
-    let whole =
-        |n: &names::Names| n.given.iter().chain(&n.family).cloned().collect::<BTreeSet<_>>();
-    if !a.family.is_empty() && whole(a) == whole(b) {
-        return Agree;
-    }
-    let known_as = |n: &names::Names, first: &str| n.also.contains(first);
-    if known_as(a, &b.given[0]) || known_as(b, &a.given[0]) {
-        return Near;
-    }
-    if names::alike(&a.given[0], &b.given[0]) { Near } else { Differ }
+    let one_holds_the_other = x.is_subset(&y) || y.is_subset(&x);
+    if one_holds_the_other || is_one_first_name(a, b) { Near } else { Differ }
+}
+
+/// The same first name, spelt almost alike, changed round with the family name, or known besides.
+fn is_one_first_name(a: &names::Names, b: &names::Names) -> bool {
+    let (Some(m), Some(n)) = (a.given.first(), b.given.first()) else { return false };
+    m == n
+        || is_changed_round(a, b)
+        || a.also.contains(n)
+        || b.also.contains(m)
+        || names::alike(m, n)
 }
 
 fn family(a: &names::Names, b: &names::Names) -> Match {
@@ -319,10 +332,7 @@ fn family(a: &names::Names, b: &names::Names) -> Match {
     if x.is_empty() || y.is_empty() {
         return Unknown;
     }
-    let whole =
-        |n: &names::Names| n.given.iter().chain(&n.family).cloned().collect::<BTreeSet<_>>();
-    let round = !a.given.is_empty() && !a.family.is_empty() && whole(a) == whole(b);
-    if !a.family.is_disjoint(&b.family) || round {
+    if !a.family.is_disjoint(&b.family) || is_changed_round(a, b) {
         return Agree;
     }
     let spelt = x.iter().any(|m| y.iter().any(|n| names::alike(m, n)));

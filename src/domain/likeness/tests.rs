@@ -78,6 +78,11 @@ fn realistic_pairs() {
             "T1|Vexley|9990000018|2026-02-20|2026-02-20||||",
             Same,
         ),
+        (
+            "Anne|Vexley|9990000018|2024-03-01|||||",
+            "Mary Anne|Vexley|9990000018|2024-03-01|||||",
+            Perhaps,
+        ),
         // A number that fails its check is no number.
         (
             "Ottoline|Vexley|9990000019|2024-03-01|||||",
