@@ -9,7 +9,8 @@ use child_death_review::config::OnArrival;
 use child_death_review::domain::alert::{AlertKind, Desk, Recipient};
 use child_death_review::domain::case::{self, CaseState, Context, Joining, Report};
 use child_death_review::domain::draft::{Page, Section};
-use child_death_review::domain::event::{Event, Person, Recorded, Route};
+use child_death_review::domain::event::{Event, Person, Recorded, Route, SetHow};
+use child_death_review::domain::history;
 use child_death_review::domain::id::{AlertId, CaseId, Reference};
 use child_death_review::domain::intake::{self, Need};
 use child_death_review::platform::clock::SystemClock;
@@ -729,4 +730,113 @@ fn case_acknowledged() -> case::Acknowledged {
         person: Person { name: "Sgt Walker".into(), ..Person::default() },
         means: child_death_review::domain::event::Means::Telephone,
     }
+}
+
+/// Facts that a wrongly merged report brought go away with it, whatever was done with them meanwhile;
+/// what people decided stays. And the history of the fields says at every entry what the case says.
+#[test]
+fn a_parted_account_leaves_nothing_of_itself_and_takes_nothing_of_others() {
+    let (one, two) = (CaseId(Uuid::from_u128(1)), CaseId(Uuid::from_u128(2)));
+    let body = |child: Value, place: &str| {
+        let body = json!({ "event": "death", "child": child, "death": { "date": "2026-01-01", "place": { "type": place } }, "notifier": { "telephone": "1" } });
+        intake::read(body, Need::CallBack, now()).unwrap()
+    };
+    let first = body(json!({ "family_name": "Vexley", "nhs_number": "9990000018" }), "home");
+    let second = body(
+        json!({ "family_name": "Vexleigh", "nhs_number": "9990000018", "date_of_birth": "2020-01-01", "gestation_weeks": 30 }),
+        "school",
+    );
+    let begun = |id, n, accepted| {
+        let r = Reference::new(2026, n);
+        fold(id, None, with(|c| case::notify(r, "a".into(), Route::Api, accepted, c)))
+    };
+    let (a, b) = (begun(one, 1, first), begun(two, 2, second));
+    let person =
+        Person { name: "Somebody".into(), role: "coordinator".into(), agency: String::new() };
+    let how = Joining {
+        by: Some(person.clone()),
+        reason: "one death".into(),
+        now: now(),
+        lost: BTreeSet::new(),
+    };
+    // Every event of the first case, as its journal holds them.
+    let mut events: Vec<(Recorded, String)> = Vec::new();
+    let mut take = |state: CaseState, new: Vec<Event>| {
+        let state = fold(one, Some(state), new.clone());
+        events.extend(new.into_iter().map(|event| (Recorded { at: now(), event }, String::new())));
+        state
+    };
+    let received = Event::NotificationReceived {
+        reference: a.reference.clone(),
+        area: a.area.clone(),
+        facts: Box::new(a.facts.clone()),
+        warnings: Vec::new(),
+        route: Route::Api,
+    };
+    let before = a.facts.clone();
+    let s = take(a, vec![received]);
+    let (of_first, _) = with(|c| case::merge(&s, &b, &how, c)).unwrap();
+    let s = take(s, of_first);
+    assert_eq!(s.facts.child.gestation_weeks, Some(30), "a gap is filled");
+    let patch =
+        |child: Value| intake::read(json!({ "child": child }), Need::Nothing, now()).unwrap().facts;
+    let correct = |s: &CaseState, child: Value| {
+        let edit = case::Edit { corrections: patch(child), ..case::Edit::default() };
+        with(|c| case::edit(s, &edit, now(), c)).unwrap()
+    };
+    // The gap that it filled is corrected, and that is taken back: its value stands again.
+    let corrected = correct(&s, json!({ "gestation_weeks": 31 }));
+    let s = take(s, corrected);
+    let puts = |s: &CaseState, field: &str, to: Value| case::Put {
+        field: field.into(),
+        was: child_death_review::domain::reading::reading(&s.facts, field),
+        to: child_death_review::domain::reading::Reading { value: Some(to), ..Default::default() },
+    };
+    let put = |s: &CaseState, p: case::Put, how| {
+        with(|c| case::put(s, &[p], how, "a reason", now(), c)).unwrap()
+    };
+    let back = puts(&s, "child.gestation_weeks", json!(30));
+    let undone = put(&s, back, SetHow::Undo { version: 4 });
+    let s = take(s, undone);
+    // A person chooses its reading of the name; another corrects what the first had not said.
+    let chosen = puts(&s, "child.family_name", json!("Vexleigh"));
+    let settled = put(&s, chosen, SetHow::Settled);
+    let s = take(s, settled);
+    let corrected = correct(&s, json!({ "given_names": "Orla" }));
+    let s = take(s, corrected);
+    let detached = Event::AccountDetached {
+        account: two,
+        reference: b.reference.clone(),
+        by: person,
+        reason: "two deaths".into(),
+    };
+    let s = take(s, vec![detached]);
+    let mut expected = before;
+    expected.child.family_name = Some("Vexleigh".into());
+    expected.child.given_names = Some("Orla".into());
+    assert_eq!(s.facts.child.gestation_weeks, None, "an undo keeps nothing of another child");
+    assert!(
+        s.facts == expected,
+        "{:?}",
+        child_death_review::domain::reading::readings(&s.facts).keys()
+    );
+    assert!(s.accounts.held.is_empty());
+    // The history, entry by entry.
+    let mut state = None;
+    for n in 1..=events.len() {
+        let (r, _) = &events[n - 1];
+        state = case::apply(one, state, r.clone());
+        let said = history::facts_at(&events, i64::try_from(n).unwrap());
+        assert!(said == state.as_ref().unwrap().facts, "entry {n}");
+    }
+    let gone = i64::try_from(events.len()).unwrap();
+    let changes = history::changes(&events);
+    let lost: Vec<&str> =
+        changes.iter().filter(|c| c.version == gone).map(|c| c.field.as_str()).collect();
+    assert!(lost.contains(&"child.gestation_weeks") && lost.contains(&"child.date_of_birth"));
+    assert_eq!(
+        history::undo(&s, &events, gone),
+        Err(history::CannotUndo::SecondAccount),
+        "parting is undone by merging"
+    );
 }
