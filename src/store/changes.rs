@@ -54,13 +54,18 @@ impl ChangeSet {
     /// Takes in another, so that both are committed or neither.
     pub fn absorb(&mut self, other: Self) {
         macro_rules! append {
-            ($($field:ident),+ $(,)?) => {$( self.$field.extend(other.$field); )+};
+            ($($field:ident),+ $(,)?) => {
+                // Named one by one: a field that is forgotten here does not compile.
+                let Self { $($field),+ } = other;
+                $( self.$field.extend($field); )+
+            };
         }
         append!(
             new_streams,
             advanced,
             entries,
             cases,
+            lines,
             lookups,
             alerts,
             alert_changes,

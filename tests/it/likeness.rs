@@ -291,7 +291,7 @@ on_both! {
         // The queue counts it, the list and the case's page lead to the comparison.
         let (cookie, word) = coordinator(&app).await;
         let (_, queue) = app.page("/", &cookie).await;
-        assert!(queue.contains("1 pair of cases perhaps of the same death"));
+        assert!(queue.contains("1 pair of cases to look at side by side"));
         let compare = format!("/cases/{a}/compare/{b}");
         let (_, list) = app.page("/likeness", &cookie).await;
         assert!(list.contains(&compare) && list.contains("the NHS number is the same"), "{list}");
