@@ -10,7 +10,7 @@ mod sections;
 mod sign_in;
 
 pub use outward::{Copies, Messages, Watch};
-pub use privacy::{Limits, Privacy};
+pub use privacy::{Documents, Limits, Privacy};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -60,6 +60,7 @@ pub struct Config {
     pub journal: Journal,
     pub limits: Limits,
     pub privacy: Privacy,
+    pub documents: Documents,
     pub log: Log,
     pub sign_in: SignIn,
     #[serde(default)]
@@ -135,6 +136,7 @@ impl Config {
         self.messages.check(&mut wrong);
         self.watch.check(&mut wrong);
         self.privacy.check(&mut wrong);
+        self.documents.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {

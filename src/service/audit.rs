@@ -226,6 +226,7 @@ fn said(action: &str) -> &str {
         "read_case" => "opened the case",
         "read_timeline" => "read the timeline",
         "read_history" => "read how the facts came to be",
+        "read_document" => "downloaded a document",
         "edit_case" => "opened the case to edit it",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",

@@ -7,6 +7,7 @@ mod answer;
 mod audit;
 mod change;
 mod directory;
+mod documents;
 mod drafts;
 mod drafts_sent;
 mod drills;
@@ -31,6 +32,7 @@ pub use answer::{Acknowledgement, HandOn, Reply};
 pub use audit::{Looks, TrailLine, TrailQuery, actor_named};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use directory::{AreaVersion, GAP_DAYS};
+pub use documents::{DocumentLimits, Upload};
 pub use drafts::{Held, Judged, OldDraft};
 pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};
@@ -77,6 +79,7 @@ pub struct Service {
     pub news: News,
     /// How long cases are kept.
     pub retention: Arc<Rules>,
+    pub documents: DocumentLimits,
     /// How many days whoever notified may see, with their code, what happened next.
     pub what_next_days: u32,
 }

@@ -493,6 +493,12 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
             None => format!("Put on the list of {panel_name}."),
         },
         Event::TakenOffPanel { reason, .. } => format!("Taken off the panel list: {reason}"),
+        Event::DocumentAdded { name, by, .. } => {
+            format!("Document added by {}: {name}.", by.name)
+        }
+        Event::DocumentWithdrawn { reason, by, .. } => {
+            format!("Document withdrawn by {}. Reason: {reason}", by.name)
+        }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }
         | Event::GlassBroken { .. }

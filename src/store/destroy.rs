@@ -82,7 +82,9 @@ impl Store {
                 const CONFIRM: &str = "UPDATE destruction SET confirmed_at = $2, confirmed_by = $3, version = (SELECT version FROM stream WHERE id = $1), head = (SELECT head FROM stream WHERE id = $1) WHERE case_id = $1 AND confirmed_at IS NULL AND asked_by <> $3 AND EXISTS (SELECT 1 FROM cases WHERE id = $1 AND NOT held) AND EXISTS (SELECT 1 FROM stream WHERE id = $1 AND wrapped_key IS NOT NULL)";
                 let n = on!(conn conn, |c| sqlx::query(CONFIRM).bind(case.0).bind(at).bind(&by).execute(c).await?.rows_affected());
                 if n == 1 {
-                    const AFTER: [&str; 7] = [
+                    const AFTER: [&str; 9] = [
+                        "DELETE FROM document_part WHERE document_id IN (SELECT id FROM document WHERE case_id = $1)",
+                        "DELETE FROM document WHERE case_id = $1",
                         "UPDATE stream SET key_name = NULL, wrapped_key = NULL WHERE id = $1",
                         "DELETE FROM case_lookup WHERE case_id = $1",
                         "DELETE FROM case_person WHERE case_id = $1",

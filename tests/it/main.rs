@@ -10,6 +10,7 @@ mod commands;
 mod components;
 mod copies;
 mod directory;
+mod documents;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;
