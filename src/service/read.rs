@@ -407,14 +407,15 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
                 Amendment::FurtherAccount => "Further account",
             };
             let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
-            format!("{what}: {}.{why}", changed.join(", "))
+            let names: Vec<String> = changed.iter().map(|p| plain(p)).collect();
+            format!("{what}: {}.{why}", names.join(", "))
         }
         Event::FactsSet { fields, how, reason } => {
             let what = match how {
                 SetHow::Undo { .. } => "Put back as it was before",
                 SetHow::Settled => "Accounts settled",
             };
-            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let names: Vec<String> = fields.keys().map(|p| plain(p)).collect();
             let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
             format!("{what}: {}.{why}", names.join(", "))
         }
@@ -505,6 +506,18 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         | Event::GlassReviewed { .. }
         | Event::LegalHoldPlaced { .. }
         | Event::LegalHoldLifted { .. }) => access_sentence(event),
+    }
+}
+
+/// A field's name as a sentence says it.
+fn plain(path: &str) -> String {
+    let words = |p: &str| p.replace(['.', '_'], " ");
+    match path.split_once('.') {
+        Some(("child", rest)) => format!("the child's {}", words(rest)),
+        Some(("notifier", rest)) => format!("the notifier's {}", words(rest)),
+        Some(("death", rest)) => format!("{} of the death", words(rest)),
+        Some(("jar_answers", rest)) => format!("the answer to \"{}\"", words(rest)),
+        _ => words(path),
     }
 }
 
