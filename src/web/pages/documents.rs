@@ -105,16 +105,23 @@ async fn add(
     Path(text): Path<String>,
     body: Body,
 ) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    let Ok(boundary) = multer::parse_boundary(kind) else {
+        return no_file(&web, &headers, &text, body).await;
+    };
     let (session, frame) = match signed_in(&web, &headers).await {
         Ok(s) => s,
         Err(r) => return r,
     };
+    if !is_ours(&headers) {
+        return forged(&web);
+    }
     let reference = match case::guard(&web, &session, &text, Action::ChangeCase).await {
         Ok(r) => r,
         Err(r) => return r,
     };
     let mut upload = None;
-    let done = take(&web, &session, &frame, &reference, &headers, body, &mut upload).await;
+    let done = take(&web, &session, &frame, &reference, boundary, body, &mut upload).await;
     let wrong = match done {
         Ok(()) => return see_other(&format!("/cases/{reference}/documents?added")),
         Err(e) => e,
@@ -123,13 +130,7 @@ async fn add(
         web.service.drop_upload(u).await;
     }
     let (status, message) = match wrong {
-        Wrong::Forged => {
-            return web.templates.error(
-                StatusCode::FORBIDDEN,
-                "This form is out of date",
-                "Go back, load the page again and repeat; nothing was changed.",
-            );
-        }
+        Wrong::Forged => return forged(&web),
         Wrong::Broken => (StatusCode::BAD_REQUEST, "The file did not arrive whole".to_owned()),
         Wrong::Service(ServiceError::Invalid(p)) => {
             let first = p.into_iter().next().map(|p| p.message).unwrap_or_default();
@@ -140,6 +141,26 @@ async fn add(
     };
     let problems = json!([{ "field": "file", "message": message }]);
     page(&web, &session, frame, &reference, status, "", &problems).await
+}
+
+fn forged(web: &Web) -> Response {
+    let advice = "Go back, load the page again and repeat; nothing was changed.";
+    web.templates.error(StatusCode::FORBIDDEN, "This form is out of date", advice)
+}
+
+/// A form of another kind, which has no file in it.
+async fn no_file(web: &Web, headers: &HeaderMap, text: &str, body: Body) -> Response {
+    let (session, frame, _) = match change(web, headers, body).await {
+        Ok(s) => s,
+        Err(r) => return r,
+    };
+    let reference = match case::guard(web, &session, text, Action::ChangeCase).await {
+        Ok(r) => r,
+        Err(r) => return r,
+    };
+    let problems = json!([{ "field": "file", "message": "Choose a file" }]);
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    page(web, &session, frame, &reference, status, "", &problems).await
 }
 
 /// Why nothing was kept.
@@ -163,16 +184,11 @@ async fn take(
     session: &Session,
     frame: &Frame,
     reference: &Reference,
-    headers: &HeaderMap,
+    boundary: String,
     body: Body,
     upload: &mut Option<Upload>,
 ) -> Result<(), Wrong> {
     let nothing = || invalid("file", "required", "Choose a file");
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let Ok(boundary) = multer::parse_boundary(kind) else { return Err(nothing().into()) };
-    if !is_ours(headers) {
-        return Err(Wrong::Forged);
-    }
     // The service says in its own words what is too large; this is the net under it.
     let most = web.service.documents.file + 1024 * 1024;
     let limits = SizeLimit::new().whole_stream(most).for_field("_csrf", 1024);
