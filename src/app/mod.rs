@@ -26,7 +26,7 @@ use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
 use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
-use crate::service::{Hands, Service};
+use crate::service::{DocumentLimits, Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
@@ -119,6 +119,10 @@ async fn build(
         metrics: metrics.clone(),
         hands,
         news: News::default(),
+        documents: DocumentLimits {
+            file: u64::from(config.documents.file_mib) * 1024 * 1024,
+            case: u64::from(config.documents.case_mib) * 1024 * 1024,
+        },
         what_next_days: config.privacy.what_next_days,
         retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
         duplicates: config.duplicates.on_arrival,

@@ -12,7 +12,7 @@ mod sign_in;
 
 pub use duplicates::{Duplicates, OnArrival};
 pub use outward::{Copies, Messages, Watch};
-pub use privacy::{Limits, Privacy};
+pub use privacy::{Documents, Limits, Privacy};
 pub use providers::{Channels, Gateway, GovukNotify, Provider, Twilio};
 pub use sections::{
     Areas, Crypt, Database, Dispatch, Journal, Log, Mail, MailTls, Server, Webhooks,
@@ -63,6 +63,7 @@ pub struct Config {
     pub limits: Limits,
     pub privacy: Privacy,
     pub duplicates: Duplicates,
+    pub documents: Documents,
     pub log: Log,
     pub sign_in: SignIn,
     #[serde(default)]
@@ -138,6 +139,7 @@ impl Config {
         self.messages.check(&mut wrong);
         self.watch.check(&mut wrong);
         self.privacy.check(&mut wrong);
+        self.documents.check(&mut wrong);
         self.copy.check(self.areas.files.len(), &mut wrong);
         let directory = match self.areas.directory() {
             Ok(d) => {

@@ -15,6 +15,25 @@ pub struct Limits {
     pub api_a_minute: u32,
 }
 
+/// How large documents may be.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Documents {
+    pub file_mib: u32,
+    pub case_mib: u32,
+}
+
+impl Documents {
+    pub(super) fn check(&self, wrong: &mut Vec<String>) {
+        if self.file_mib == 0 || self.case_mib < self.file_mib || self.case_mib > 65_536 {
+            wrong.push(
+                "documents.file_mib must be at least 1, and documents.case_mib no less and at most 65536"
+                    .to_owned(),
+            );
+        }
+    }
+}
+
 /// How long cases are kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

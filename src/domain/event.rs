@@ -2,6 +2,7 @@
 //! a new shape gets a new name beside the old one.
 
 use super::alert::{AlertKind, ContactPoint, PlannedAlert};
+use super::document::DocumentKind;
 use super::escalation::{Progress, Why};
 use super::facts::{Amendment, Facts, words};
 use super::id::{AlertId, CaseId, PanelId, Reference};
@@ -213,6 +214,21 @@ pub enum Event {
         panel: PanelId,
         reason: String,
     },
+    /// A document has arrived whole; its content is kept beside the journal.
+    DocumentAdded {
+        id: Uuid,
+        name: String,
+        kind: DocumentKind,
+        size: u64,
+        digest: String,
+        by: Person,
+    },
+    /// Its content is gone.
+    DocumentWithdrawn {
+        id: Uuid,
+        reason: String,
+        by: Person,
+    },
     /// Only these people may open the case from now on.
     CaseRestricted {
         reason: String,
@@ -357,6 +373,8 @@ impl Event {
             Self::MilestoneRecorded { .. } => "milestone_recorded",
             Self::ListedForPanel { .. } => "listed_for_panel",
             Self::TakenOffPanel { .. } => "taken_off_panel",
+            Self::DocumentAdded { .. } => "document_added",
+            Self::DocumentWithdrawn { .. } => "document_withdrawn",
             Self::CaseRestricted { .. } => "case_restricted",
             Self::CaseUnrestricted { .. } => "case_unrestricted",
             Self::GlassBroken { .. } => "glass_broken",

@@ -12,6 +12,7 @@ pub mod civil_time;
 pub mod deadline;
 pub mod delivery;
 pub mod directory;
+pub mod document;
 pub mod draft;
 pub mod escalation;
 pub mod event;

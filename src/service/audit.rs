@@ -228,6 +228,7 @@ fn said(action: &str) -> &str {
         "compare_cases" => "compared the case with another",
         "list_likenesses" => "listed cases that are alike",
         "read_history" => "read how the facts came to be",
+        "read_document" => "downloaded a document",
         "edit_case" => "opened the case to edit it",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",

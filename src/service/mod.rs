@@ -10,6 +10,7 @@ mod bulk;
 mod change;
 mod desk;
 mod directory;
+mod documents;
 mod drafts;
 mod drafts_sent;
 mod drills;
@@ -43,6 +44,7 @@ pub use bulk::{Act, Line, MOST};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use desk::{COUNTED, Section, Today};
 pub use directory::{AreaVersion, GAP_DAYS};
+pub use documents::{DocumentLimits, Upload};
 pub use drafts::{Held, Judged, OldDraft};
 pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};
@@ -96,6 +98,7 @@ pub struct Service {
     pub retention: Arc<Rules>,
     /// What happens to a notification that may be a second one of the same death.
     pub duplicates: OnArrival,
+    pub documents: DocumentLimits,
     /// How many days whoever notified may see, with their code, what happened next.
     pub what_next_days: u32,
 }

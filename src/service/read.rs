@@ -355,14 +355,15 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
                 Amendment::FurtherAccount => "Further account",
             };
             let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
-            format!("{what}: {}.{why}", changed.join(", "))
+            let names: Vec<String> = changed.iter().map(|p| plain(p)).collect();
+            format!("{what}: {}.{why}", names.join(", "))
         }
         Event::FactsSet { fields, how, reason } => {
             let what = match how {
                 SetHow::Undo { .. } => "Put back as it was before",
                 SetHow::Settled => "Accounts settled",
             };
-            let names: Vec<&str> = fields.keys().map(String::as_str).collect();
+            let names: Vec<String> = fields.keys().map(|p| plain(p)).collect();
             let why = if reason.is_empty() { String::new() } else { format!(" Reason: {reason}") };
             format!("{what}: {}.{why}", names.join(", "))
         }
@@ -444,6 +445,12 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         event @ (Event::CaseAssigned { .. } | Event::HandOverTaken { .. }) => {
             super::assign::sentence(event)
         }
+        Event::DocumentAdded { name, by, .. } => {
+            format!("Document added by {}: {name}.", by.name)
+        }
+        Event::DocumentWithdrawn { reason, by, .. } => {
+            format!("Document withdrawn by {}. Reason: {reason}", by.name)
+        }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }
         | Event::GlassBroken { .. }
@@ -451,6 +458,18 @@ fn sentence(event: &Event, names: &std::collections::HashMap<Uuid, String>) -> S
         | Event::LegalHoldPlaced { .. }
         | Event::LegalHoldLifted { .. }) => access_sentence(event),
         event => super::likeness_words::sentence(event),
+    }
+}
+
+/// A field's name as a sentence says it.
+fn plain(path: &str) -> String {
+    let words = |p: &str| p.replace(['.', '_'], " ");
+    match path.split_once('.') {
+        Some(("child", rest)) => format!("the child's {}", words(rest)),
+        Some(("notifier", rest)) => format!("the notifier's {}", words(rest)),
+        Some(("death", rest)) => format!("{} of the death", words(rest)),
+        Some(("jar_answers", rest)) => format!("the answer to \"{}\"", words(rest)),
+        _ => words(path),
     }
 }
 

@@ -326,6 +326,9 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "DELETE FROM panel_case WHERE panel_id = $1 AND case_id = $2";
         on!(conn conn, |c| sqlx::query(SQL).bind(panel).bind(case).execute(c).await?.rows_affected());
     }
+    for d in sets.iter().flat_map(|s| &s.documents) {
+        super::documents::change(conn, d).await?;
+    }
     for a in sets.iter().flat_map(|s| &s.access) {
         super::access::change(conn, a).await?;
     }

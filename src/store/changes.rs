@@ -44,6 +44,8 @@ pub struct ChangeSet {
     pub panels: Vec<PanelRow>,
     pub listed: Vec<PanelCaseRow>,
     pub unlisted: Vec<(Uuid, Uuid)>,
+    /// Contents of documents that have arrived whole, or go.
+    pub documents: Vec<DocumentChange>,
     /// Moves of who may open a restricted case.
     pub access: Vec<AccessChange>,
     /// Cases that were found alike, or decided about.
@@ -90,6 +92,7 @@ impl ChangeSet {
             unlisted,
             access,
             likenesses,
+            documents,
         );
     }
 
@@ -108,6 +111,13 @@ impl ChangeSet {
             + self.audit.len()
             + 2
     }
+}
+
+/// What becomes of a document's content.
+#[derive(Clone, Copy, Debug)]
+pub enum DocumentChange {
+    Kept(Uuid),
+    Gone(Uuid),
 }
 
 /// The first entries of a stream.

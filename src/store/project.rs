@@ -3,8 +3,8 @@
 
 use super::Store;
 use super::changes::{
-    AccessChange, AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, LikenessRow, Lookup,
-    PanelCaseRow,
+    AccessChange, AlertChange, AlertProgress, AlertRow, CaseRow, ChangeSet, DocumentChange,
+    LikenessRow, Lookup, PanelCaseRow,
 };
 use super::keys::ServiceKey;
 use crate::domain::age;
@@ -81,6 +81,8 @@ impl Store {
                 });
             }
             Event::TakenOffPanel { panel, .. } => set.unlisted.push((panel.0, id.0)),
+            Event::DocumentAdded { id, .. } => set.documents.push(DocumentChange::Kept(*id)),
+            Event::DocumentWithdrawn { id, .. } => set.documents.push(DocumentChange::Gone(*id)),
             Event::CaseRestricted { people, .. } => {
                 let people = people.iter().map(|p| p.id).collect();
                 set.access.push(AccessChange::People { case_id: id.0, people });

@@ -75,6 +75,8 @@ pub async fn once(
         }
     }
     service.store.forget_old(now).await?;
+    // Longer than any upload may take.
+    service.store.forget_arrivals(now - chrono::Duration::hours(2)).await?;
     Ok(())
 }
 

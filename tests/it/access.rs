@@ -313,6 +313,7 @@ fn filled(path: &str, with: &BTreeMap<&'static str, String>) -> String {
         .replace("{agency}", "jar_nurse")
         .replace("{person}", "nurse-a")
         .replace("{contact}", "hook")
+        .replace("{document}", "00000000-0000-0000-0000-000000000000")
         .replace("{group}", "child")
         .replace("{field}", "child.date_of_birth")
         .replace("{rotation}", "weeks")

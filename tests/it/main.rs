@@ -11,6 +11,7 @@ mod components;
 mod copies;
 mod desk;
 mod directory;
+mod documents;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;

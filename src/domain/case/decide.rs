@@ -37,6 +37,10 @@ pub enum Refusal {
     ChangedMeanwhile(Vec<String>),
     #[error("{0}")]
     CannotUndo(CannotUndo),
+    #[error("the documents of one case may hold {0} MiB together; withdraw one that is not needed")]
+    TooManyDocuments(u64),
+    #[error("the case has no such document")]
+    NoSuchDocument,
     #[error("no response is running that could be stood down")]
     NothingToStandDown,
     #[error("a response is already called for and running")]

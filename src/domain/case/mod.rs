@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod assign;
 mod decide;
+mod document;
 mod edit;
 mod jar_plan;
 mod obligation;
@@ -23,10 +24,12 @@ pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
     take_off_panel, withdraw,
 };
+pub use document::{add_document, withdraw_document};
 pub use edit::{Edit, Put, edit, put};
 pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};
 
 use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
+use super::document::Document;
 use super::escalation::{Ladder, Progress};
 use super::event::{Event, Means, Person, Recorded, Route, Step};
 use super::facts::Facts;
@@ -61,6 +64,7 @@ pub struct CaseState {
     pub alerts: BTreeMap<AlertId, Alert>,
     pub milestones: BTreeMap<Milestone, Record>,
     pub listing: Option<Listing>,
+    pub documents: Vec<Document>,
     /// Who may open it, and whether it may be destroyed.
     pub keeping: Keeping,
     /// Second reports of this death, or the case that this is one of.
@@ -210,6 +214,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             alerts: BTreeMap::new(),
             milestones: BTreeMap::new(),
             listing: None,
+            documents: Vec::new(),
             keeping: Keeping::default(),
             accounts: Accounts::default(),
             assigned: Assignment::default(),
@@ -357,6 +362,14 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         Event::TakenOffPanel { .. } => s.listing = None,
         event @ (Event::CaseAssigned { .. } | Event::HandOverTaken { .. }) => {
             assign::apply(s, at, event);
+        }
+        Event::DocumentAdded { id, name, kind, size, digest, by } => {
+            s.documents.push(Document { id, name, kind, size, digest, at, by, withdrawn: None });
+        }
+        Event::DocumentWithdrawn { id, reason, by } => {
+            if let Some(d) = s.documents.iter_mut().find(|d| d.id == id) {
+                d.withdrawn = Some((at, reason, by));
+            }
         }
         event @ (Event::CaseRestricted { .. }
         | Event::CaseUnrestricted { .. }

@@ -1,6 +1,6 @@
 //! The case page and the reached board, with what can be done from them.
 
-use super::{Frame, change, edit, failed, signed_in};
+use super::{Frame, change, documents, edit, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
 use crate::auth::session::Session;
 use crate::domain::age::{band, band_label};
@@ -125,6 +125,7 @@ async fn context(
         "stood_down": s.stood_down.as_ref().map(|x| json!({ "at": x.at, "reason": x.reason, "by": x.decided_by.name })),
         "jar": s.assessment,
         "facts": s.facts,
+        "documents": documents::listed(&s.documents),
         "groups": edit::shown(&s.facts),
         "next_clock": d.clocks.iter().filter(|c| c.met.is_none()).min_by_key(|c| c.due),
         "age_band": band_label(s.facts.age().and_then(band).map(|b| b.code)),

@@ -8,6 +8,7 @@ mod board;
 mod case;
 mod desk;
 mod directory;
+mod documents;
 mod drafts;
 mod drills;
 mod edit;
@@ -72,6 +73,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/panels/{id}/list.csv", get(panels::csv))
         .route("/panels/{id}/take-off", post(panels::take_off))
         .merge(directory::routes())
+        .merge(documents::routes())
         .merge(edit::routes())
         .merge(notify::routes())
         .merge(sign::routes())

@@ -94,4 +94,23 @@ export default async function ({ url, check }) {
   await page.fill('[name="child.family_name"]', "");
   await press(page, "main form .govuk-button");
   await check.look(page, "check");
+
+  // A document: refused, taken, withdrawn.
+  await go(page, "/documents");
+  await check.look(page, "documents-empty");
+  const file = (name, text) => ({ name, mimeType: "application/octet-stream", buffer: Buffer.from(text) });
+  await page.setInputFiles("#file", file("report.pdf", "no PDF"));
+  await press(page, "main form .govuk-button");
+  check.ok((await page.textContent("main")).includes("not what its name says"), "a wrong content was taken");
+  await check.look(page, "documents-error");
+  await page.setInputFiles("#file", file(`${"a-very-long-name-".repeat(12)}.pdf`, "%PDF-1.7 made up"));
+  await press(page, "main form .govuk-button");
+  await check.look(page, "documents");
+  const [download] = await Promise.all([page.waitForEvent("download"), page.click(".points a")]);
+  check.ok(download.suggestedFilename().endsWith(".pdf"), "the download has another name");
+  await press(page, "text=Withdraw");
+  await check.look(page, "document-withdraw");
+  await page.fill("#reason", "Made up");
+  await press(page, "main form .govuk-button");
+  await check.look(page, "documents-withdrawn");
 }
