@@ -5,7 +5,7 @@ use super::Service;
 use super::change::signed_in;
 use super::error::{ServiceError, invalid};
 use crate::auth::policy::{Action, Caller};
-use crate::domain::case::{self, Refusal};
+use crate::domain::case::{self, CaseState, Refusal};
 use crate::domain::document::{Document, DocumentKind, HEAD, shown_name};
 use crate::domain::id::{CaseId, Reference};
 use crate::platform::crypt::{Hasher, hex};
@@ -22,6 +22,14 @@ const PART: usize = 256 * 1024;
 pub struct DocumentLimits {
     pub file: u64,
     pub case: u64,
+}
+
+/// A document that a second account brought.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub case: CaseId,
+    pub reference: String,
+    pub document: Document,
 }
 
 /// A document on its way in.
@@ -152,11 +160,40 @@ impl Service {
     ) -> Result<(Document, Content), ServiceError> {
         let opened = self.open(caller, reference, Action::ReadCase).await?;
         let state = self.store.load(opened.id).await?.ok_or(ServiceError::NotFound)?.state;
-        let d = state.documents.into_iter().find(|d| d.id == id && d.withdrawn.is_none());
-        let d = d.ok_or(ServiceError::NotFound)?;
+        let there = |d: &Document| d.id == id && d.withdrawn.is_none();
+        let own = state.documents.iter().find(|d| there(d)).cloned();
+        let (keeper, d) = match own {
+            Some(d) => (opened.id, d),
+            None => {
+                let mut with_accounts = self.account_documents(&state).await?.into_iter();
+                let found = with_accounts.find(|k| there(&k.document));
+                found.map(|k| (k.case, k.document)).ok_or(ServiceError::NotFound)?
+            }
+        };
         self.note(caller, "read_document", Some(&opened)).await?;
-        let content = self.store.document(opened.id, id).await?.ok_or(ServiceError::NotFound)?;
+        if keeper != opened.id {
+            let look = self.audit_row(caller, "read_document", keeper, "second_account");
+            self.store.audit_all(vec![look]).await?;
+        }
+        let content = self.store.document(keeper, id).await?.ok_or(ServiceError::NotFound)?;
         Ok((d, content))
+    }
+
+    /// Documents that came with second accounts of a case: they stay in the accounts' own streams.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn account_documents(&self, s: &CaseState) -> Result<Vec<Kept>, ServiceError> {
+        let mut out = Vec::new();
+        for a in &s.accounts.held {
+            let Some(loaded) = self.store.load(a.case).await? else { continue };
+            out.extend(loaded.state.documents.into_iter().map(|document| Kept {
+                case: a.case,
+                reference: a.reference.to_string(),
+                document,
+            }));
+        }
+        Ok(out)
     }
 
     /// Withdraws a document: its content is gone at once, the line stays.

@@ -44,7 +44,7 @@ pub use bulk::{Act, Line, MOST};
 pub use change::{AmendmentRequest, Decided, JarDecision, Wish};
 pub use desk::{COUNTED, Section, Today};
 pub use directory::{AreaVersion, GAP_DAYS};
-pub use documents::{DocumentLimits, Upload};
+pub use documents::{DocumentLimits, Kept, Upload};
 pub use drafts::{Held, Judged, OldDraft};
 pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};

@@ -98,6 +98,30 @@ async fn started(db: crate::support::Db) -> (App, String) {
 }
 
 on_both! {
+    async fn what_came_with_a_second_account_is_found_at_the_first_case(db: Db) {
+        let (app, first) = started(db).await;
+        let mut other = triggering();
+        other["child"] = json!({ "family_name": "Somebodyelse" });
+        let second = app.notify(other).await["reference"].as_str().unwrap().to_owned();
+        let d = desk(&app, &second).await;
+        let content = pdf(5_000);
+        assert_eq!(d.add("report.pdf", &content).await.0, 303);
+        let link = d.links().await.remove(0);
+        let merge = json!({ "account": second, "reason": "one death" });
+        let (s, said) = app.post(&format!("/api/v1/cases/{first}/merge"), merge).await;
+        assert_eq!(s, 200, "{said}");
+        let (s, page) = app.page(&format!("/cases/{first}"), &d.cookie).await;
+        assert!(s == 200 && page.contains("report.pdf") && page.contains(&format!("with {second}")));
+        let id = link.rsplit('/').next().unwrap();
+        for reference in [&first, &second] {
+            let url = format!("{}/cases/{reference}/documents/{id}", app.url);
+            let r = app.http.get(url).header("cookie", &d.cookie).send().await.unwrap();
+            assert_eq!(r.status(), 200);
+            assert_eq!(r.bytes().await.unwrap(), content);
+        }
+        assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_document'").await, 4, "a look at both, twice");
+    }
+
     async fn a_document_comes_back_as_it_was_and_lies_sealed(db: Db) {
         let (app, reference) = started(db).await;
         let d = desk(&app, &reference).await;

@@ -143,8 +143,10 @@ async fn check(p: &Program, db: &Db, sink: &Sink, acknowledged: &BTreeMap<String
         assert_eq!(alerts.len(), 5);
         assert!(alerts.iter().all(|x| x.state == "accepted"), "{alerts:?}");
     }
+    // First messages only: on a slow machine a minute passes, and the watcher rightly tells the
+    // office that messages wait, or a ladder goes on.
     assert_eq!(
-        db.number("SELECT COUNT(*) FROM delivery WHERE state = 'done'").await,
+        db.number("SELECT COUNT(*) FROM delivery WHERE state = 'done' AND step = 0 AND alert_id IN (SELECT id FROM alert)").await,
         db.number("SELECT COUNT(*) FROM alert").await
     );
     let all: Vec<Got> = sink.all();

@@ -90,6 +90,8 @@ async fn context(
     let mut access = json!(web.service.access_view(caller, &d.state).await?);
     let s = &d.state;
     let likeness = super::likeness::part(web, caller, s, &reference).await?;
+    let mut documents = documents::listed(&s.documents);
+    documents.extend(documents::kept(&web.service.account_documents(s).await?));
     let stage = stage(s);
     let may =
         |a| may(caller, a, Object { area: Some(&s.area), agencies: &[], ..Object::default() });
@@ -125,7 +127,7 @@ async fn context(
         "stood_down": s.stood_down.as_ref().map(|x| json!({ "at": x.at, "reason": x.reason, "by": x.decided_by.name })),
         "jar": s.assessment,
         "facts": s.facts,
-        "documents": documents::listed(&s.documents),
+        "documents": documents,
         "groups": edit::shown(&s.facts),
         "next_clock": d.clocks.iter().filter(|c| c.met.is_none()).min_by_key(|c| c.due),
         "age_band": band_label(s.facts.age().and_then(band).map(|b| b.code)),

@@ -7,7 +7,7 @@ use crate::auth::session::Session;
 use crate::domain::document::Document;
 use crate::domain::id::Reference;
 use crate::platform::crypt::same;
-use crate::service::{ServiceError, Upload, invalid};
+use crate::service::{Kept, ServiceError, Upload, invalid};
 use crate::web::Web;
 use crate::web::render::see_other;
 use axum::Router;
@@ -43,6 +43,16 @@ pub(super) fn listed(documents: &[Document]) -> Vec<Value> {
         })
     };
     documents.iter().map(one).collect()
+}
+
+/// Those that second accounts brought, each with the reference it came under.
+pub(super) fn kept(all: &[Kept]) -> Vec<Value> {
+    let one = |k: &Kept| {
+        let mut line = listed(std::slice::from_ref(&k.document)).remove(0);
+        line["account"] = k.reference.clone().into();
+        line
+    };
+    all.iter().map(one).collect()
 }
 
 fn size(bytes: u64) -> String {
