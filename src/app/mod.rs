@@ -187,10 +187,7 @@ pub async fn start(
         let dispatcher = Dispatcher {
             store: store.clone(),
             channels: channels.clone(),
-            limits: PaceLimits {
-                identical: config.dispatch.identical_texts_an_hour,
-                any: config.dispatch.texts_an_hour,
-            },
+            limits: pace(config),
             news: parts.service.news.clone(),
             worked: Worked::default(),
             clock: clock.clone(),
@@ -257,6 +254,13 @@ pub async fn start(
         handle,
         _lock: lock,
     })
+}
+
+fn pace(config: &Config) -> PaceLimits {
+    PaceLimits {
+        identical: config.dispatch.identical_texts_an_hour,
+        any: config.dispatch.texts_an_hour,
+    }
 }
 
 /// What call-backs prove themselves with.

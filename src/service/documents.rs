@@ -162,13 +162,12 @@ impl Service {
         let state = self.store.load(opened.id).await?.ok_or(ServiceError::NotFound)?.state;
         let there = |d: &Document| d.id == id && d.withdrawn.is_none();
         let own = state.documents.iter().find(|d| there(d)).cloned();
-        let (keeper, d) = match own {
-            Some(d) => (opened.id, d),
-            None => {
-                let mut with_accounts = self.account_documents(&state).await?.into_iter();
-                let found = with_accounts.find(|k| there(&k.document));
-                found.map(|k| (k.case, k.document)).ok_or(ServiceError::NotFound)?
-            }
+        let (keeper, d) = if let Some(d) = own {
+            (opened.id, d)
+        } else {
+            let mut with_accounts = self.account_documents(&state).await?.into_iter();
+            let found = with_accounts.find(|k| there(&k.document));
+            found.map(|k| (k.case, k.document)).ok_or(ServiceError::NotFound)?
         };
         self.note(caller, "read_document", Some(&opened)).await?;
         if keeper != opened.id {

@@ -62,7 +62,7 @@ pub struct Account {
 /// What was taken in while accounts are held.
 #[derive(Clone, Debug, PartialEq)]
 enum Telling {
-    Amended { account: Option<CaseId>, patch: Facts, how: Amendment },
+    Amended { account: Option<CaseId>, patch: Box<Facts>, how: Amendment },
     Set { fields: Readings, how: SetHow },
 }
 
@@ -149,7 +149,7 @@ pub fn facts_after(facts: &mut Facts, accounts: &mut Accounts, at: DateTime<Utc>
     match event {
         Event::FactsAmended { patch, how, account, .. } => {
             *facts = facts.amended(patch, *how).0;
-            let patch = (**patch).clone();
+            let patch = patch.clone();
             accounts.told(Telling::Amended { account: *account, patch, how: *how });
         }
         Event::FactsSet { fields, how, .. } => {
