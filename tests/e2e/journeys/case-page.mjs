@@ -3,7 +3,8 @@
 
 export default async function ({ url, check }) {
   const page = await check.signIn(await check.page());
-  const first = await page.getAttribute("main tbody a", "href");
+  await page.goto(`${url}/cases`);
+  const first = await page.getAttribute("main tbody a[href^='/cases/']", "href");
   const go = (p, path) => p.goto(url + first + path);
   const press = (p, button) => Promise.all([p.waitForNavigation(), p.click(button)]);
 
