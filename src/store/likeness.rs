@@ -82,7 +82,19 @@ macro_rules! pair_query {
     ($engine:ty, $what:expr, $filter:expr, $most:expr) => {{
         let f: &PairFilter = $filter;
         let mut q: QueryBuilder<$engine> = QueryBuilder::new($what);
-        q.push(" FROM likeness l JOIN cases a ON a.id = l.case_id JOIN cases b ON b.id = l.other_id WHERE a.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn') AND b.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn')");
+        // The pairs first, by an index of their own, and only then their cases: without statistics
+        // a planner may begin with every case there is.
+        q.push(" FROM (SELECT case_id, other_id, verdict, decided, at, seen FROM likeness WHERE ");
+        q.push(if f.waiting {
+            "decided = '' AND verdict IN ('perhaps', 'same')"
+        } else {
+            "decided <> 'not_the_same' AND verdict <> 'different'"
+        });
+        if let Some(case) = f.case {
+            q.push(" AND (case_id = ").push_bind(case.0);
+            q.push(" OR other_id = ").push_bind(case.0).push(")");
+        }
+        q.push(format!(" ORDER BY at DESC LIMIT {PAIRS_LOOKED_AT}) l JOIN cases a ON a.id = l.case_id JOIN cases b ON b.id = l.other_id WHERE a.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn') AND b.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn')"));
         for side in ["a", "b"] {
             q.push(format!(" AND {side}.area IN ("));
             let mut areas = q.separated(", ");
@@ -96,21 +108,15 @@ macro_rules! pair_query {
                 q.push(" AND until_at > ").push_bind(now).push("))");
             }
         }
-        if let Some(case) = f.case {
-            q.push(" AND (l.case_id = ").push_bind(case.0);
-            q.push(" OR l.other_id = ").push_bind(case.0).push(")");
-        }
-        if f.waiting {
-            q.push(" AND l.decided = '' AND l.verdict IN ('perhaps', 'same')");
-        } else {
-            q.push(" AND l.decided <> 'not_the_same' AND l.verdict <> 'different'");
-        }
         if let Some(most) = $most {
             q.push(" ORDER BY l.at DESC, l.case_id DESC, l.other_id LIMIT ").push_bind::<i64>(most);
         }
         q
     }};
 }
+
+/// The newest pairs of all areas; older ones come up as these are decided.
+const PAIRS_LOOKED_AT: i64 = 10_000;
 
 const PAIR: &str = "SELECT l.case_id, l.other_id, l.verdict, l.decided, l.at, l.seen";
 

@@ -160,6 +160,9 @@ pub struct WaitingRow {
     pub planned_at: DateTime<Utc>,
 }
 
+/// Open alerts looked at for one list, the longest waiting first.
+const WAITING_LOOKED_AT: i64 = 100_000;
+
 /// One of the bounds that a mark or filter puts on a list, of whichever type its column has.
 enum Bound {
     Instant(DateTime<Utc>),
@@ -410,16 +413,18 @@ impl Store {
         let filter = &CaseFilter { accounts: true, ..filter.clone() };
         macro_rules! waiting {
             ($engine:ty, $p:expr) => {{
-                let from = " FROM alert a JOIN case_line l ON l.id = a.case_id WHERE a.phase IN ('climbing', 'ringing') AND ";
+                // The alerts first, and only then their cases: without statistics a planner may begin
+                // with every case there is.
+                let from = format!(" FROM (SELECT id, case_id, agency_name, planned_at FROM alert WHERE phase IN ('climbing', 'ringing') ORDER BY planned_at, id LIMIT {WAITING_LOOKED_AT}) a JOIN case_line l ON l.id = a.case_id WHERE ");
                 let mut q: QueryBuilder<$engine> =
                     QueryBuilder::new("SELECT l.reference, a.agency_name, a.planned_at");
-                q.push(from);
+                q.push(from.as_str());
                 filtered!(&mut q, filter);
                 q.push(" ORDER BY a.planned_at, a.id LIMIT ").push_bind(size);
                 let rows = q.build_query_as().fetch_all($p).await?;
                 let mut q: QueryBuilder<$engine> =
                     QueryBuilder::new("SELECT COUNT(*) FROM (SELECT 1");
-                q.push(from);
+                q.push(from.as_str());
                 filtered!(&mut q, filter);
                 q.push(" LIMIT ").push_bind(most).push(") x");
                 (rows, q.build_query_scalar().fetch_one($p).await?)

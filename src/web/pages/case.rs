@@ -198,6 +198,18 @@ pub(super) async fn guard(
     allowed.map(|()| reference).map_err(|e| failed(web, e))
 }
 
+/// A look at a case: who looks, and the case; or why not.
+pub(super) async fn looking(
+    web: &Web,
+    headers: &HeaderMap,
+    text: &str,
+    action: Action,
+) -> Result<(Session, Frame, Reference), Response> {
+    let (session, frame) = signed_in(web, headers).await?;
+    let reference = guard(web, &session, text, action).await?;
+    Ok((session, frame, reference))
+}
+
 /// A form about a case: who sent it, the case, and what was typed; or why not.
 async fn posted(
     web: &Web,

@@ -69,12 +69,9 @@ async fn list(
     Path(text): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (session, frame) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match case::guard(&web, &session, &text, Action::ChangeCase).await {
-        Ok(r) => r,
+    let looked = case::looking(&web, &headers, &text, Action::ChangeCase).await;
+    let (session, frame, reference) = match looked {
+        Ok(l) => l,
         Err(r) => return r,
     };
     let said = match query.as_deref() {
@@ -266,12 +263,9 @@ async fn download(
     headers: HeaderMap,
     Path((text, document)): Path<(String, String)>,
 ) -> Response {
-    let (session, _) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match case::guard(&web, &session, &text, Action::ReadCase).await {
-        Ok(r) => r,
+    let looked = case::looking(&web, &headers, &text, Action::ReadCase).await;
+    let (session, _, reference) = match looked {
+        Ok(l) => l,
         Err(r) => return r,
     };
     let Some(id) = id(&document) else { return failed(&web, ServiceError::NotFound) };
@@ -320,12 +314,9 @@ async fn ask(
     headers: HeaderMap,
     Path((text, document)): Path<(String, String)>,
 ) -> Response {
-    let (session, frame) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match case::guard(&web, &session, &text, Action::ChangeCase).await {
-        Ok(r) => r,
+    let looked = case::looking(&web, &headers, &text, Action::ChangeCase).await;
+    let (session, frame, reference) = match looked {
+        Ok(l) => l,
         Err(r) => return r,
     };
     asked(&web, &session, &frame, &reference, &document, StatusCode::OK, &json!({}), &json!([]))

@@ -23,12 +23,9 @@ pub(super) async fn list(
     Path(text): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (session, frame) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match case::guard(&web, &session, &text, Action::ReadCase).await {
-        Ok(r) => r,
+    let looked = case::looking(&web, &headers, &text, Action::ReadCase).await;
+    let (session, frame, reference) = match looked {
+        Ok(l) => l,
         Err(r) => return r,
     };
     let h = match web.service.field_history(&session.caller, &reference).await {

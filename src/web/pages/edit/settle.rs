@@ -9,7 +9,7 @@ use crate::domain::reading::reading;
 use crate::service::{EditDesk, Revision, ServiceError};
 use crate::web::Web;
 use crate::web::form::Form;
-use crate::web::pages::{Frame, case, change, failed, signed_in};
+use crate::web::pages::{Frame, case, change, failed};
 use crate::web::render::{see_other, sentence};
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -22,12 +22,9 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path((reference, field)): Path<(String, String)>,
 ) -> Response {
-    let (session, frame) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match case::guard(&web, &session, &reference, Action::ChangeCase).await {
-        Ok(r) => r,
+    let looked = case::looking(&web, &headers, &reference, Action::ChangeCase).await;
+    let (session, frame, reference) = match looked {
+        Ok(l) => l,
         Err(r) => return r,
     };
     let Some(field) = fields::known(&field) else { return failed(&web, ServiceError::NotFound) };
