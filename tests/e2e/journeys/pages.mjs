@@ -5,6 +5,7 @@ const kind = (path) =>
   path
     .replace(/(cases|drills|panels|policy|history|a)\/(?!new|last)[^/]+/g, "$1/*")
     .replace(/compare\/[^/]+/, "compare/*")
+    .replace(/(alerts|documents)\/[^/]+/, "$1/*")
     .replace(/agency\/(?!new)[^/]+/, "agency/*")
     .replace(/rota\/[^/]+/, "rota/*")
     .replace(/(contact|person|rotation|cover)\/(?!new)[^/]+/, "$1/*");
