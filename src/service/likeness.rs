@@ -15,7 +15,9 @@ use crate::domain::jar::Decision;
 use crate::domain::likeness::{self, Likeness, Traits, Verdict};
 use crate::store::changes::ChangeSet;
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use std::collections::{BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 /// Cases compared at most, the likeliest first.
@@ -48,6 +50,26 @@ pub(super) struct Joined {
 pub struct Looked {
     pub at: DateTime<Utc>,
     pub case: uuid::Uuid,
+}
+
+/// Within the time that a notification may wait, and whatever happens inside: whether a report is a
+/// second one must never cost the report.
+async fn in_bounds<T>(look: impl Future<Output = T>) -> Option<T> {
+    match tokio::time::timeout(PATIENCE, AssertUnwindSafe(look).catch_unwind()).await {
+        Ok(Ok(looked)) => Some(looked),
+        Ok(Err(_)) => {
+            tracing::error!(
+                "the look for second reports broke; the notification stands for itself"
+            );
+            None
+        }
+        Err(_) => {
+            tracing::warn!(
+                "the look for second reports took too long; the notification stands for itself"
+            );
+            None
+        }
+    }
 }
 
 impl Service {
@@ -89,18 +111,13 @@ impl Service {
         if self.duplicates == OnArrival::Off {
             return Vec::new();
         }
-        match tokio::time::timeout(PATIENCE, self.alike(facts, None)).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(e)) => {
+        match in_bounds(self.alike(facts, None)).await {
+            Some(Ok(found)) => found,
+            Some(Err(e)) => {
                 tracing::warn!(error = %e, "no look for second reports; the notification stands for itself");
                 Vec::new()
             }
-            Err(_) => {
-                tracing::warn!(
-                    "the look for second reports took too long; the notification stands for itself"
-                );
-                Vec::new()
-            }
+            None => Vec::new(),
         }
     }
 
@@ -123,12 +140,13 @@ impl Service {
         events: &[Event],
         actor: &str,
     ) -> Option<Joined> {
-        match self.try_join(first, id, reference, events, actor).await {
-            Ok(joined) => joined,
-            Err(e) => {
+        match in_bounds(self.try_join(first, id, reference, events, actor)).await {
+            Some(Ok(joined)) => joined,
+            Some(Err(e)) => {
                 tracing::warn!(error = %e, "a second report could not be attached; it stands for itself");
                 None
             }
+            None => None,
         }
     }
 
@@ -278,4 +296,18 @@ fn told(events: &[Event]) -> Option<(&Facts, Decision)> {
         _ => None,
     })?;
     Some((facts, standing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_breaks_or_hangs_costs_the_look_only() {
+        assert_eq!(in_bounds(async { 7 }).await, Some(7));
+        assert_eq!(in_bounds(std::future::pending::<u8>()).await, None);
+        #[allow(clippy::panic)] // what it is about
+        let broken = async { if true { panic!("a look that breaks") } else { 7_u8 } };
+        assert_eq!(in_bounds(broken).await, None);
+    }
 }

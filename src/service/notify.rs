@@ -84,7 +84,13 @@ impl Service {
         let actor = caller.actor();
 
         let reference = self.store.next_reference(civil_time::date_of(now).year()).await?;
-        let alike = self.alike_in_time(&accepted.facts).await;
+        // Made-up cases are not second reports of each other.
+        let alike = if route == Route::Seed {
+            Vec::new()
+        } else {
+            self.alike_in_time(&accepted.facts).await
+        };
+        let mut alone = false;
         for n in 0..=JOINS {
             let new = self.store.new_case()?;
             let case_id = new.id();
@@ -93,7 +99,7 @@ impl Service {
                 case::notify(reference.clone(), area.clone(), route, taken, ctx)
             });
             // If its first case changes again and again, it is a case of its own.
-            let joined = match self.certain(&area, &alike).filter(|_| n < JOINS) {
+            let joined = match self.certain(&area, &alike).filter(|_| n < JOINS && !alone) {
                 Some(first) => self.join(first, (case_id, &reference), &events, &actor).await,
                 None => None,
             };
@@ -109,7 +115,10 @@ impl Service {
             set.sent_drafts.extend(of_draft);
             let handover = self.plan_messages(&mut set, &state, &planned, now);
             let duplicate_of = match &joined {
-                Some(j) if self.may_read(caller, j.first.id).await? => Some(&j.first.reference),
+                // In doubt nobody is told, and the notification goes on.
+                Some(j) if self.may_read(caller, j.first.id).await.unwrap_or(false) => {
+                    Some(&j.first.reference)
+                }
                 _ => None,
             };
             let answer = receipt(&state, &warnings, &set, duplicate_of).to_string();
@@ -143,6 +152,11 @@ impl Service {
                         Some(_) => return Err(ServiceError::Busy),
                         None => return Err(CommitError::Conflict.into()),
                     }
+                }
+                // Whatever the database has against the two together, the report alone is sound.
+                (Err(CommitError::Refused(why)), _) if is_joined => {
+                    tracing::error!(error = %why, "a second report could not be stored with its first case; it stands for itself");
+                    alone = true;
                 }
                 (Err(e), _) => return Err(e.into()),
             }

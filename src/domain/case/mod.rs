@@ -4,6 +4,7 @@
 
 mod access;
 mod account;
+mod accounts;
 mod assign;
 mod decide;
 mod document;
@@ -16,9 +17,10 @@ pub use access::{
     restrict, review_glass, unrestrict,
 };
 pub use account::{
-    Account, AccountOf, Accounts, Joining, Report, amend_account, attach, begin_account,
-    facts_after, likeness_found, likeness_settled, merge, takes_accounts, told_more, unmerge,
+    Joining, Report, amend_account, attach, begin_account, likeness_found, likeness_settled, merge,
+    takes_accounts, told_more, unmerge,
 };
+pub use accounts::{Account, AccountOf, Accounts, facts_after};
 pub use assign::{Assign, Assignment, assign, take, undo_assign};
 pub use decide::{
     Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
@@ -284,7 +286,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         | Event::FactsSet { .. }
         | Event::AccountAttached { .. }
         | Event::AccountDetached { .. }) => {
-            account::facts_after(&mut s.facts, &mut s.accounts, at, &event);
+            facts_after(&mut s.facts, &mut s.accounts, at, &event);
         }
         Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
             s.standing = Decision::NotTriggered;
