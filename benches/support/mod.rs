@@ -281,6 +281,16 @@ impl Program {
         }
     }
 
+    /// Second reports are looked for as they come, as they are unless it is switched off.
+    pub fn look_for_second_reports(&self) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(
+            self.config(),
+            text.replace("on_arrival = \"off\"", "on_arrival = \"attach\""),
+        )
+        .unwrap();
+    }
+
     /// Starts serving; milliseconds from the start of the process until it is ready.
     pub fn serve(&mut self) -> f64 {
         let started = Instant::now();

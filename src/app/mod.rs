@@ -26,7 +26,7 @@ use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
 use crate::platform::news::News;
 use crate::platform::outgoing::Reach;
-use crate::service::{DocumentLimits, Hands, Service};
+use crate::service::{Arrivals, DocumentLimits, Hands, Service};
 use crate::store::{ServiceKey, Store, StoreError, Target};
 use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
@@ -40,7 +40,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration as StdDuration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+
+/// Stored notifications that wait to be compared; more are found among the cases that changed.
+const ARRIVALS: usize = 256;
 
 /// Why the service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +93,7 @@ pub fn target(config: &Config) -> Result<Target, StoreError> {
 /// # Errors
 /// The database or the master key cannot be used.
 pub async fn parts(config: &Config, directory: Arc<Directory>) -> Result<Parts, StartError> {
-    build(config, directory, Arc::new(SystemClock), None).await
+    build(config, directory, Arc::new(SystemClock), None, None).await
 }
 
 async fn build(
@@ -98,6 +101,7 @@ async fn build(
     directory: Arc<Directory>,
     clock: SharedClock,
     hands: Hands,
+    arrivals: Arrivals,
 ) -> Result<Parts, StartError> {
     let metrics = Arc::new(Metrics::default());
     let keyring = Keyring::parse(&config.crypt.master_key)?;
@@ -126,6 +130,7 @@ async fn build(
         what_next_days: config.privacy.what_next_days,
         retention: Arc::new(config.privacy.rules().map_err(StartError::Rules)?),
         duplicates: config.duplicates.on_arrival,
+        arrivals,
     };
     service.refresh_directory().await?;
     Ok(Parts { store, service, metrics, clock })
@@ -162,7 +167,8 @@ pub async fn start(
     let (handle, inbox) = Handle::new(lease);
     let hands: Hands = Some(handle.clone());
     let words = words_for(config, &directory)?;
-    let parts = build(config, directory, clock.clone(), hands).await?;
+    let (arrivals, arrived) = mpsc::channel(ARRIVALS);
+    let parts = build(config, directory, clock.clone(), hands, Some(arrivals)).await?;
     let store = parts.store.clone();
     let held = store.sending_is_held().await?;
     if held {
@@ -204,7 +210,7 @@ pub async fn start(
         workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
         workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
         let looks = config.duplicates.clone();
-        workers.push(tokio::spawn(likeness(s(), looks, dispatch_stopped.clone())));
+        workers.push(tokio::spawn(likeness(s(), looks, arrived, dispatch_stopped.clone())));
     }
     let watch = Watch {
         every: StdDuration::from_secs(config.watch.every_seconds),

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Duplicates {
     pub on_arrival: OnArrival,
-    /// How often changed cases are looked at again; 0: never.
+    /// How often changed cases are looked at again; 0: nothing is compared but the NHS number of
+    /// what comes in.
     pub look_seconds: u64,
 }
 

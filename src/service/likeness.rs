@@ -1,5 +1,6 @@
-//! Cases that may be about one death: looked for when a notification comes, and again when a case
-//! changes. Looking never fails a notification and never holds it up.
+//! Cases that may be about one death. While a notification is taken in, only those with its NHS
+//! number are looked for; all others once it is stored, and again whenever a case changes. Looking
+//! never fails a notification and never holds it up.
 
 use super::Service;
 use super::error::ServiceError;
@@ -19,12 +20,15 @@ use futures_util::FutureExt;
 use std::collections::{BTreeSet, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Cases compared at most, the likeliest first.
 const MOST: i64 = 50;
 /// How long a notification waits for the look; after that it is a case of its own, and the pair is
 /// found later.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long one case is compared behind the scenes.
+const LONG_PATIENCE: Duration = Duration::from_secs(30);
 /// Changed cases looked at again in one go.
 const AT_ONCE: i64 = 100;
 
@@ -45,8 +49,11 @@ pub(super) struct Joined {
     pub reason: String,
 }
 
+/// Takes notifications that are stored and not compared yet.
+pub type Arrivals = Option<mpsc::Sender<CaseId>>;
+
 /// Where the look at changed cases has come to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Looked {
     pub at: DateTime<Utc>,
     pub case: uuid::Uuid,
@@ -54,19 +61,15 @@ pub struct Looked {
 
 /// Within the time that a notification may wait, and whatever happens inside: whether a report is a
 /// second one must never cost the report.
-async fn in_bounds<T>(look: impl Future<Output = T>) -> Option<T> {
-    match tokio::time::timeout(PATIENCE, AssertUnwindSafe(look).catch_unwind()).await {
+async fn in_bounds<T>(patience: Duration, look: impl Future<Output = T>) -> Option<T> {
+    match tokio::time::timeout(patience, AssertUnwindSafe(look).catch_unwind()).await {
         Ok(Ok(looked)) => Some(looked),
         Ok(Err(_)) => {
-            tracing::error!(
-                "the look for second reports broke; the notification stands for itself"
-            );
+            tracing::error!("the look for second reports broke; the case stands for itself");
             None
         }
         Err(_) => {
-            tracing::warn!(
-                "the look for second reports took too long; the notification stands for itself"
-            );
+            tracing::warn!("the look for second reports took too long; the case stands for itself");
             None
         }
     }
@@ -80,7 +83,18 @@ impl Service {
         besides: Option<CaseId>,
     ) -> Result<Vec<Alike>, ServiceError> {
         let mine = Traits::of(facts);
-        let digests = self.store.key_digests(&mine.wanted());
+        let wanted = mine.wanted();
+        self.alike_by(&mine, &wanted, besides).await
+    }
+
+    /// Those of them that share one of these keys.
+    async fn alike_by(
+        &self,
+        mine: &Traits,
+        keys: &[(&'static str, String)],
+        besides: Option<CaseId>,
+    ) -> Result<Vec<Alike>, ServiceError> {
+        let digests = self.store.key_digests(keys);
         let mut out = Vec::new();
         let mut had: HashSet<uuid::Uuid> = besides.into_iter().map(|c| c.0).collect();
         for found in self.store.kin(&digests, besides, MOST).await? {
@@ -97,27 +111,39 @@ impl Service {
             }
             let Some(theirs) = self.store.facts_of_kin(&kin)? else { continue };
             let theirs = Traits::of(&theirs);
-            let likeness = likeness::compare(&mine, &theirs);
+            let likeness = likeness::compare(mine, &theirs);
             if likeness.verdict > Verdict::Different {
-                let seen = self.store.seen(&mine, &theirs);
+                let seen = self.store.seen(mine, &theirs);
                 out.push(Alike { case: CaseId(kin.id), area: kin.area, likeness, seen });
             }
         }
         Ok(out)
     }
 
-    /// The same for a notification that has just come: within a time, and without failing.
-    pub(super) async fn alike_in_time(&self, facts: &Facts) -> Vec<Alike> {
-        if self.duplicates == OnArrival::Off {
+    /// Cases with the NHS number of a notification that is being taken in: only they can be certain
+    /// enough to change what it does. Within a time, and without failing. All others that are alike
+    /// are looked for once it is safe ([`Service::has_arrived`]).
+    pub(super) async fn same_number(&self, facts: &Facts) -> Vec<Alike> {
+        let mine = Traits::of(facts);
+        let numbers = mine.numbers();
+        if self.duplicates == OnArrival::Off || numbers.is_empty() {
             return Vec::new();
         }
-        match in_bounds(self.alike(facts, None)).await {
+        match in_bounds(PATIENCE, self.alike_by(&mine, &numbers, None)).await {
             Some(Ok(found)) => found,
             Some(Err(e)) => {
                 tracing::warn!(error = %e, "no look for second reports; the notification stands for itself");
                 Vec::new()
             }
             None => Vec::new(),
+        }
+    }
+
+    /// A stored notification is to be compared with all that is like it. In a rush it waits for the
+    /// look at cases that changed.
+    pub(super) fn has_arrived(&self, id: CaseId) {
+        if let Some(arrivals) = &self.arrivals {
+            let _ = arrivals.try_send(id);
         }
     }
 
@@ -140,7 +166,7 @@ impl Service {
         events: &[Event],
         actor: &str,
     ) -> Option<Joined> {
-        match in_bounds(self.try_join(first, id, reference, events, actor)).await {
+        match in_bounds(PATIENCE, self.try_join(first, id, reference, events, actor)).await {
             Some(Ok(joined)) => joined,
             Some(Err(e)) => {
                 tracing::warn!(error = %e, "a second report could not be attached; it stands for itself");
@@ -217,7 +243,16 @@ impl Service {
         Ok(come)
     }
 
-    async fn look_at(&self, id: CaseId) -> Result<(), ServiceError> {
+    /// Compares a case with those like it, and writes down what was not known.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn look_at(&self, id: CaseId) -> Result<(), ServiceError> {
+        // A case that breaks it must not keep others from being compared.
+        in_bounds(LONG_PATIENCE, self.try_look_at(id)).await.unwrap_or(Ok(()))
+    }
+
+    async fn try_look_at(&self, id: CaseId) -> Result<(), ServiceError> {
         let Some(kin) = self.store.as_kin(id).await? else { return Ok(()) };
         if kin.account_of.is_some() {
             return Ok(());
@@ -304,10 +339,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_look_that_breaks_or_hangs_costs_the_look_only() {
-        assert_eq!(in_bounds(async { 7 }).await, Some(7));
-        assert_eq!(in_bounds(std::future::pending::<u8>()).await, None);
+        let soon = Duration::from_millis(50);
+        assert_eq!(in_bounds(PATIENCE, async { 7 }).await, Some(7));
+        assert_eq!(in_bounds(soon, std::future::pending::<u8>()).await, None);
         #[allow(clippy::panic)] // what it is about
         let broken = async { if true { panic!("a look that breaks") } else { 7_u8 } };
-        assert_eq!(in_bounds(broken).await, None);
+        assert_eq!(in_bounds(PATIENCE, broken).await, None);
     }
 }

@@ -53,7 +53,7 @@ pub use edit::{Desk as EditDesk, Effect, FieldChange, History, Revised, Revision
 pub use error::{ServiceError, invalid};
 pub use escalate::Escalated;
 pub use export::{Export, ExportError, Format, Piece};
-pub use likeness::Looked;
+pub use likeness::{Arrivals, Looked};
 pub use likeness_views::{AccountLine, Comparison, FactLine, Likened};
 pub use lists::{AssignedTo, CaseQuery, ClockWish, Handed, Listing, order_of};
 pub use notify::{Answer, Idempotency};
@@ -98,6 +98,8 @@ pub struct Service {
     pub retention: Arc<Rules>,
     /// What happens to a notification that may be a second one of the same death.
     pub duplicates: OnArrival,
+    /// Where stored notifications go to be compared; without one the look at changed cases does it.
+    pub arrivals: Arrivals,
     pub documents: DocumentLimits,
     /// How many days whoever notified may see, with their code, what happened next.
     pub what_next_days: u32,

@@ -85,11 +85,8 @@ impl Service {
 
         let reference = self.store.next_reference(civil_time::date_of(now).year()).await?;
         // Made-up cases are not second reports of each other.
-        let alike = if route == Route::Seed {
-            Vec::new()
-        } else {
-            self.alike_in_time(&accepted.facts).await
-        };
+        let is_compared = route != Route::Seed;
+        let alike = if is_compared { self.same_number(&accepted.facts).await } else { Vec::new() };
         let mut alone = false;
         for n in 0..=JOINS {
             let new = self.store.new_case()?;
@@ -138,7 +135,12 @@ impl Service {
                 handovers.push(j.handover);
             }
             match (self.commit_all(set, handovers).await, &digests) {
-                (Ok(()), _) => return Ok(self.taken(answer)),
+                (Ok(()), _) => {
+                    if is_compared {
+                        self.has_arrived(case_id);
+                    }
+                    return Ok(self.taken(answer));
+                }
                 (Err(CommitError::Conflict), digests) => {
                     // The same key was being stored at the same time: that one's answer is ours too.
                     if let Some((key, body)) = digests

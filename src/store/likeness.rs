@@ -82,8 +82,8 @@ macro_rules! pair_query {
     ($engine:ty, $what:expr, $filter:expr, $most:expr) => {{
         let f: &PairFilter = $filter;
         let mut q: QueryBuilder<$engine> = QueryBuilder::new($what);
-        // The pairs first, by an index of their own, and only then their cases: without statistics
-        // a planner may begin with every case there is.
+        // The pairs first, by an index of their own, and only then their cases. CROSS JOIN because
+        // SQLite keeps its order: left to choose, it joins all cases with all cases.
         q.push(" FROM (SELECT case_id, other_id, verdict, decided, at, seen FROM likeness WHERE ");
         q.push(if f.waiting {
             "decided = '' AND verdict IN ('perhaps', 'same')"
@@ -94,7 +94,7 @@ macro_rules! pair_query {
             q.push(" AND (case_id = ").push_bind(case.0);
             q.push(" OR other_id = ").push_bind(case.0).push(")");
         }
-        q.push(format!(" ORDER BY at DESC LIMIT {PAIRS_LOOKED_AT}) l JOIN cases a ON a.id = l.case_id JOIN cases b ON b.id = l.other_id WHERE a.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn') AND b.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn')"));
+        q.push(format!(" ORDER BY at DESC LIMIT {PAIRS_LOOKED_AT}) l CROSS JOIN cases a CROSS JOIN cases b WHERE a.id = l.case_id AND b.id = l.other_id AND a.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn') AND b.stage NOT IN ('destroyed', 'drill', 'second_account', 'withdrawn')"));
         for side in ["a", "b"] {
             q.push(format!(" AND {side}.area IN ("));
             let mut areas = q.separated(", ");

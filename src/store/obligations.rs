@@ -4,6 +4,7 @@ use super::engine::on;
 use super::{Store, StoreError};
 use crate::domain::case::CaseState;
 use chrono::{DateTime, Utc};
+use sqlx::{Postgres, QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 /// An open obligation as the watcher sees it.
@@ -30,6 +31,19 @@ pub struct OpenNumber {
     pub phase: String,
     pub planned_at: DateTime<Utc>,
     pub address: String,
+}
+
+/// From the open alerts, which are few, to their cases; never the other way round.
+macro_rules! open_cases {
+    ($engine:ty, $areas:expr, $most:expr) => {{
+        let mut q: QueryBuilder<$engine> = QueryBuilder::new("SELECT c.id FROM cases c WHERE c.id IN (SELECT case_id FROM alert WHERE phase IN ('climbing', 'ringing', 'acting')) AND c.area IN (");
+        let mut all = q.separated(", ");
+        for a in $areas {
+            all.push_bind(a.clone());
+        }
+        q.push(") ORDER BY c.received_at DESC LIMIT ").push_bind::<i64>($most);
+        q
+    }};
 }
 
 impl Store {
@@ -146,9 +160,16 @@ impl Store {
         areas: &[String],
         most: i64,
     ) -> Result<Vec<Uuid>, StoreError> {
-        const SQL: &str = "SELECT c.id, c.area FROM cases c WHERE EXISTS (SELECT 1 FROM alert a WHERE a.case_id = c.id AND a.phase IN ('climbing', 'ringing', 'acting')) ORDER BY c.received_at DESC LIMIT $1";
-        let rows: Vec<(Uuid, String)> =
-            on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(most).fetch_all(p).await?);
-        Ok(rows.into_iter().filter(|r| areas.contains(&r.1)).map(|r| r.0).collect())
+        if areas.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(match self.pool() {
+            super::Pool::Sqlite(p) => {
+                open_cases!(Sqlite, areas, most).build_query_scalar().fetch_all(p).await?
+            }
+            super::Pool::Pg(p) => {
+                open_cases!(Postgres, areas, most).build_query_scalar().fetch_all(p).await?
+            }
+        })
     }
 }

@@ -1,11 +1,12 @@
-//! Looking again at cases that changed: two reports of one death that came at the same moment, or a
-//! name that became known later, are found here and shown to the office. Nothing is merged here.
+//! Comparing cases: each notification once it is stored, and cases that changed: a name that became
+//! known later. What is alike is shown to the office. Nothing is merged here.
 
 use crate::config::{Duplicates, OnArrival};
+use crate::domain::id::CaseId;
 use crate::service::{Looked, Service};
 use chrono::Duration;
-use std::time::Duration as StdDuration;
-use tokio::sync::watch;
+use std::time::{Duration as StdDuration, Instant};
+use tokio::sync::{mpsc, watch};
 
 /// Cases that changed within this time are looked at after a start.
 const HOURS: i64 = 48;
@@ -15,9 +16,15 @@ const SETTLED_SECONDS: i64 = 10;
 const AT_ONCE: i64 = 50;
 
 /// Runs until `stop` turns true; where nobody wants a look it only waits for that.
-pub async fn likeness(service: Service, settings: Duplicates, mut stop: watch::Receiver<bool>) {
+pub async fn likeness(
+    service: Service,
+    settings: Duplicates,
+    mut arrived: mpsc::Receiver<CaseId>,
+    mut stop: watch::Receiver<bool>,
+) {
     if settings.look_seconds == 0 || settings.on_arrival == OnArrival::Off {
         // A worker that ends early would end the service.
+        drop(arrived);
         let _ = stop.changed().await;
         return;
     }
@@ -27,27 +34,59 @@ pub async fn likeness(service: Service, settings: Duplicates, mut stop: watch::R
     let since = service.clock.now() - Duration::hours(HOURS);
     let mut come = Looked { at: since, case: uuid::Uuid::nil() };
     loop {
+        let began;
         tokio::select! {
-            _ = tick.tick() => {}
+            biased;
             _ = stop.changed() => return,
-        }
-        // Cases of before the update that brought this, some at a time.
-        while let Some(after) = filled {
-            match service.store.fill_keys(after, AT_ONCE).await {
-                Ok(come) => filled = come,
-                Err(e) => {
-                    tracing::warn!(error = %e, "older cases could not be made findable yet");
-                    break;
+            Some(id) = arrived.recv() => {
+                began = Instant::now();
+                if let Err(e) = service.look_at(id).await {
+                    // It comes up again among the cases that changed.
+                    tracing::warn!(error = %e, "a notification could not be compared yet");
                 }
             }
-            if *stop.borrow() {
-                return;
+            _ = tick.tick() => {
+                began = Instant::now();
+                if !find_older(&service, &mut filled, &stop).await {
+                    return;
+                }
+                let until = service.clock.now() - Duration::seconds(SETTLED_SECONDS);
+                match service.look_again(come, until).await {
+                    Ok(looked) if looked != come => {
+                        come = looked;
+                        // There may be more.
+                        tick.reset_immediately();
+                    }
+                    Ok(_) => {}
+                    Err(e) => tracing::warn!(error = %e, "cases could not be compared again"),
+                }
             }
         }
-        let until = service.clock.now() - Duration::seconds(SETTLED_SECONDS);
-        match service.look_again(come, until).await {
-            Ok(looked) => come = looked,
-            Err(e) => tracing::warn!(error = %e, "cases could not be compared again"),
+        // In a rush, what comes in goes first: half the time at most is spent comparing.
+        tokio::select! {
+            () = tokio::time::sleep(began.elapsed()) => {}
+            _ = stop.changed() => return,
         }
     }
+}
+
+/// Makes cases findable of before the update that brought this, some at a time. False: to stop.
+async fn find_older(
+    service: &Service,
+    filled: &mut Option<uuid::Uuid>,
+    stop: &watch::Receiver<bool>,
+) -> bool {
+    while let Some(after) = *filled {
+        match service.store.fill_keys(after, AT_ONCE).await {
+            Ok(come) => *filled = come,
+            Err(e) => {
+                tracing::warn!(error = %e, "older cases could not be made findable yet");
+                break;
+            }
+        }
+        if *stop.borrow() {
+            return false;
+        }
+    }
+    true
 }

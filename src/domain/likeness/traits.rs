@@ -85,11 +85,17 @@ impl Traits {
         out
     }
 
+    /// The keys under which a report is looked for that may certainly be about the same death.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<(&'static str, String)> {
+        self.nhs.iter().map(|n| ("nhs_number", n.clone())).collect()
+    }
+
     /// The keys under which reports are looked for that may be about the same death.
     #[must_use]
     pub fn wanted(&self) -> Vec<(&'static str, String)> {
         let mut out = self.keys();
-        out.extend(self.nhs.iter().map(|n| ("nhs_number", n.clone())));
+        out.extend(self.numbers());
         let around = (-DAYS_AROUND..=DAYS_AROUND).filter(|d| *d != 0).map(Duration::days);
         for d in &self.died {
             let near = around.clone().filter_map(|by| d.checked_add_signed(by));

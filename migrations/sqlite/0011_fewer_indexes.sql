@@ -1,0 +1,23 @@
+-- Each acceptance wrote these and nothing read them any more: lists have rows of their own
+-- (`case_line`), and an export walks by id.
+DROP INDEX cases_received;
+DROP INDEX cases_stage;
+DROP INDEX cases_jar;
+DROP INDEX cases_died;
+
+-- A digest covers its kind: one key by digest finds what the key by kind and the index by digest
+-- found, with one random page to write for each value and not two.
+CREATE TABLE case_lookup_next (
+    digest  BLOB NOT NULL,
+    case_id BLOB NOT NULL CHECK (length(case_id) = 16),
+    kind    TEXT NOT NULL,
+    PRIMARY KEY (digest, case_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO case_lookup_next (digest, case_id, kind) SELECT digest, case_id, kind FROM case_lookup ORDER BY digest, case_id;
+DROP TABLE case_lookup;
+ALTER TABLE case_lookup_next RENAME TO case_lookup;
+CREATE INDEX case_lookup_case ON case_lookup (case_id);
+
+-- The watcher each minute, and the board of all, want what is owed: a handful among all there ever was.
+DROP INDEX alert_open;
+CREATE INDEX alert_owed ON alert (id, case_id) WHERE phase IN ('climbing', 'ringing', 'acting');
