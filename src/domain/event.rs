@@ -353,6 +353,16 @@ words!(
 );
 
 impl Event {
+    /// A step that the service takes by itself, whoever looks on: a rung of a ladder, a mended
+    /// obligation, a pair that was found.
+    #[must_use]
+    pub fn is_by_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::AlertStepped { .. } | Self::ObligationMended { .. } | Self::LikenessFound { .. }
+        )
+    }
+
     /// The name kept beside the sealed payload.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -85,8 +85,8 @@ impl Service {
     /// Assigns a case, or hands it over with a note.
     ///
     /// # Errors
-    /// Not found, nobody of that name, refused by the rules, changed since `version`, or not
-    /// storable.
+    /// Not found, nobody of that name, refused by the rules, changed by somebody since `version`,
+    /// or not storable.
     pub async fn assign(
         &self,
         caller: &Caller,
@@ -181,7 +181,7 @@ pub(super) fn assignment(
     wish: &AssignWish,
     version: Option<i64>,
 ) -> Result<Vec<Event>, Refusal> {
-    if version.is_some_and(|v| v != s.version) {
+    if version.is_some_and(|v| s.changed_since(v)) {
         return Err(Refusal::ChangedSince);
     }
     if to.is_some_and(|p| p.area != "*" && p.area != s.area) {

@@ -37,7 +37,7 @@ impl Act {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Line {
     pub reference: String,
-    /// The version it was looked at: another one is not touched.
+    /// The version it was looked at: a case that somebody changed since is left alone.
     pub version: i64,
     pub done: bool,
     pub words: String,
@@ -96,8 +96,8 @@ impl Service {
         Ok(self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state)
     }
 
-    /// Does it, each case by itself and only at the version that was looked at. One that cannot be
-    /// done stops no other.
+    /// Does it, each case by itself and only if nobody has changed it since it was looked at. One
+    /// that cannot be done stops no other.
     pub async fn bulk_do(
         &self,
         caller: &Caller,

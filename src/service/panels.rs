@@ -194,7 +194,7 @@ impl Service {
         let anonymous = anonymous_reference()?;
         let despite = despite.map(|d| d.trim().to_owned()).filter(|d| !d.is_empty());
         let decide = |s: &case::CaseState, _: &mut case::Context<'_>| {
-            if version.is_some_and(|v| v != s.version) {
+            if version.is_some_and(|v| s.changed_since(v)) {
                 return Err(Refusal::ChangedSince);
             }
             case::list_for_panel(

@@ -4,9 +4,10 @@
 use crate::support::{App, Db, Sink, area_text, csrf, on_both, triggering};
 use child_death_review::auth::policy::{Caller, Role, Who};
 use child_death_review::cmd::synth;
-use child_death_review::domain::case::CaseState;
-use child_death_review::domain::event::Route;
+use child_death_review::domain::case::{self, CaseState};
+use child_death_review::domain::event::{Event, Person, Recorded, Route};
 use child_death_review::domain::id::{PanelId, Reference};
+use child_death_review::domain::likeness::Verdict;
 use child_death_review::domain::milestone::Milestone;
 use child_death_review::domain::ready::{Stage, blockers, stage};
 use child_death_review::domain::{age, civil_time};
@@ -410,6 +411,15 @@ on_both! {
         let to_sue = AssignWish { to: desk.sue.person(), ..AssignWish::default() };
         assert!(matches!(s.assign(&desk.ann, &refs[0], &to_sue, None).await, Err(ServiceError::Invalid(_))));
         assert!(matches!(s.assign(&desk.ben, &refs[1], &other, None).await, Err(ServiceError::Refused(_))));
+        // What the service does by itself in between is nobody's change.
+        let before = desk.state(&refs[0]).await;
+        let seen = before.version;
+        let after = |s: CaseState, event| case::apply(s.id, Some(s.clone()), Recorded { at: s.changed_at, event }).unwrap();
+        let found = Event::LikenessFound { other: before.id, verdict: Verdict::Perhaps, agrees: vec![], differs: vec![], seen: String::new() };
+        let by_itself = after(before, found);
+        assert!(by_itself.version > seen && !by_itself.changed_since(seen));
+        let undo = Event::CaseUnrestricted { reason: String::new(), by: Person::default() };
+        assert!(after(by_itself, undo).changed_since(seen));
         // A panel takes those that are ready and says of the others what they wait for.
         let panel = s.create_panel(&desk.ann, None, "May", NaiveDate::from_ymd_opt(2027, 5, 1)).await.unwrap();
         for m in ["reporting_forms", "supplementary_forms", "post_mortem", "inquest", "cdr_meeting", "draft_analysis", "family_contribution"] {
@@ -495,18 +505,27 @@ on_both! {
         // One case by its own route.
         let ben = desk.ben.person().unwrap().to_string();
         let one = format!("/cases/{}/assign", refs[2]);
-        assert_eq!(app.form(&one, &ann, &[("_csrf", &word), ("to", &ben), ("note", "please")]).await.0, 303);
+        let (s, _, page) = app.form(&one, &ann, &[("_csrf", &word), ("give_to", "zed"), ("give_note", "please"), ("give_until", "soon")]).await;
+        assert!(s == 422 && page.contains("please") && page.contains("#give_to") && page.contains("#give_until"), "what was typed is still there: {page}");
+        assert_eq!(app.form(&one, &ann, &[("_csrf", &word), ("give_to", &ben), ("give_note", "please")]).await.0, 303);
+        let case = format!("/cases/{}", refs[2]);
+        let page = app.page(&case, &ann).await.1;
+        assert!(page.contains("not taken yet") && page.contains("please") && !page.contains("I have it"), "{page}");
         let ben = app.sign_in("ben@x.example").await;
+        let page = app.page(&case, &ben).await.1;
+        assert!(page.contains("(you)") && page.contains("I have it"), "{page}");
         let (_, page) = app.page("/handed", &ben).await;
         assert!(page.contains("please") && page.contains("I have it"));
         assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_handover'").await, 1);
         let ben_word = csrf(&page);
         let reference = refs[2].to_string();
-        assert_eq!(app.form("/handed", &ben, &[("_csrf", &ben_word), ("reference", &reference)]).await.0, 303);
+        assert_eq!(app.form("/handed", &ben, &[("_csrf", &ben_word), ("reference", &reference), ("back", &reference)]).await.0, 303);
+        let page = app.page(&case, &ben).await.1;
+        assert!(page.contains("(you)") && !page.contains("not taken yet"), "{page}");
         assert!(app.page("/handed", &ben).await.1.contains("Nobody has handed a case to you"));
         let sue = app.sign_in("sue@x.example").await;
         let sue_word = csrf(&app.page("/", &sue).await.1);
-        assert_eq!(app.form(&one, &sue, &[("_csrf", &sue_word), ("to", "me")]).await.0, 404);
+        assert_eq!(app.form(&one, &sue, &[("_csrf", &sue_word), ("give_to", "me")]).await.0, 404);
     }
 
     async fn views_are_ones_own_until_shared_and_stay_in_their_area(db: Db) {

@@ -75,6 +75,9 @@ pub struct CaseState {
     pub assigned: Assignment,
     /// Number of events so far.
     pub version: i64,
+    /// The number of the last event that somebody made: what the service does by itself does not
+    /// change what a person decided upon.
+    pub touched: i64,
     pub changed_at: DateTime<Utc>,
 }
 
@@ -158,6 +161,12 @@ pub struct Listing {
 }
 
 impl CaseState {
+    /// Has somebody changed it since it had `seen` events? A number that it never had was not seen.
+    #[must_use]
+    pub fn changed_since(&self, seen: i64) -> bool {
+        seen < self.touched || seen > self.version
+    }
+
     /// Criteria met by the current assessment.
     #[must_use]
     pub fn met(&self) -> Vec<String> {
@@ -221,12 +230,16 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             accounts: Accounts::default(),
             assigned: Assignment::default(),
             version: 1,
+            touched: 1,
             changed_at: at,
         });
     }
     let mut s = state?;
     s.version += 1;
     s.changed_at = at;
+    if !event.is_by_itself() {
+        s.touched = s.version;
+    }
     change(&mut s, at, event);
     Some(s)
 }

@@ -142,6 +142,8 @@ async fn context(
         "panels": panels.iter().map(|p| json!({ "id": p.id, "name": p.name, "held_on": p.held_on })).collect::<Vec<_>>(),
         "timeline": timeline,
         "may_change": may(Action::ChangeCase),
+        "whose": whose(s, caller.person()),
+        "people": people(web, caller, may(Action::ChangeCase)).await?,
         "may_decide": may(Action::DecideJar),
         "may_list": may(Action::ChangePanels),
         "may_acknowledge": may(Action::Acknowledge),
@@ -154,6 +156,36 @@ async fn context(
         "access": access,
         "likeness": likeness,
     }))
+}
+
+/// In whose hands the case is.
+fn whose(s: &CaseState, me: Option<Uuid>) -> serde_json::Value {
+    let a = &s.assigned;
+    json!({
+        "name": a.to.as_ref().map(|p| &p.name),
+        "is_me": a.to.as_ref().is_some_and(|p| Some(p.id) == me),
+        "since": a.to.as_ref().map(|_| a.at),
+        "by": a.by.name,
+        "note": a.note,
+        "until": a.until,
+        "waiting": a.waiting,
+    })
+}
+
+/// To whom they may give it; nobody if they may not.
+async fn people(
+    web: &Web,
+    caller: &crate::auth::policy::Caller,
+    may_change: bool,
+) -> Result<Vec<(String, String)>, ServiceError> {
+    if !may_change || !may(caller, Action::ListCases, Object::default()) {
+        return Ok(Vec::new());
+    }
+    let me = caller.person();
+    let all = web.service.assignees(caller).await?;
+    let mut out: Vec<_> = me.iter().map(|_| ("me".to_owned(), "Me".to_owned())).collect();
+    out.extend(all.into_iter().filter(|p| Some(p.id) != me).map(|p| (p.id.to_string(), p.name)));
+    Ok(out)
 }
 
 /// The agencies whose part somebody may enter: their own, or any that was asked.

@@ -49,7 +49,7 @@ async fn wanted(web: &Web, caller: &Caller, form: &Form) -> Result<Vec<Reference
 fn act(caller: &Caller, form: &Form) -> Result<Option<Act>, Vec<Problem>> {
     match form.get("do") {
         "assign" if form.typed().contains_key("to") => {
-            hand::wish(caller, form).map(|w| Some(Act::Assign(w)))
+            hand::wish(caller, form, "").map(|w| Some(Act::Assign(w)))
         }
         "panel" if form.typed().contains_key("panel") => {
             let id = Uuid::try_parse(form.get("panel")).map(PanelId);

@@ -1,6 +1,6 @@
 //! One case to somebody, and what was handed to me.
 
-use super::super::{change, failed, signed_in};
+use super::super::{case, change, failed, signed_in};
 use crate::auth::policy::{Action, Caller};
 use crate::domain::civil_time;
 use crate::domain::id::Reference;
@@ -16,14 +16,19 @@ use axum::response::Response;
 use serde_json::json;
 use uuid::Uuid;
 
-/// What a form says: to me, to nobody, or to a colleague; with a note and a day, if any.
-pub(super) fn wish(caller: &Caller, form: &Form) -> Result<AssignWish, Vec<Problem>> {
+/// What the fields of the form on a case's page begin with.
+const GIVE: &str = "give_";
+
+/// What a form says: to me, to nobody, or to a colleague; with a note and a day, if any. On a page
+/// of many forms its fields begin with `prefix`.
+pub(super) fn wish(caller: &Caller, form: &Form, prefix: &str) -> Result<AssignWish, Vec<Problem>> {
+    let get = |field: &str| form.get(&format!("{prefix}{field}"));
     let mut wrong = Vec::new();
     let mut refuse = |field: &str, code: &'static str, message: &str| {
         let (field, message) = (field.to_owned(), message.to_owned());
         wrong.push(Problem { field, code, message });
     };
-    let to = match form.get("to") {
+    let to = match get("to") {
         "me" => caller.person(),
         "nobody" => None,
         id => {
@@ -34,7 +39,7 @@ pub(super) fn wish(caller: &Caller, form: &Form) -> Result<AssignWish, Vec<Probl
             id
         }
     };
-    let until = match form.get("until") {
+    let until = match get("until") {
         "" => None,
         text => {
             let day = civil_time::parse_day(text);
@@ -44,7 +49,7 @@ pub(super) fn wish(caller: &Caller, form: &Form) -> Result<AssignWish, Vec<Probl
             day
         }
     };
-    let note = form.get("note").to_owned();
+    let note = get("note").to_owned();
     if wrong.is_empty() { Ok(AssignWish { to, note, until }) } else { Err(wrong) }
 }
 
@@ -58,22 +63,26 @@ pub(super) async fn assign(
         Ok(s) => s,
         Err(r) => return r,
     };
-    let Some(reference) = Reference::parse(&text) else {
-        return failed(&web, ServiceError::NotFound);
+    // Whether it is theirs comes before what they typed.
+    let reference = match case::guard(&web, &session, &text, Action::ChangeCase).await {
+        Ok(r) => r,
+        Err(r) => return r,
     };
     let caller = &session.caller;
-    // Whether it is theirs comes before what they typed.
-    if let Err(e) = web.service.check(caller, &reference, Action::ChangeCase).await {
-        return failed(&web, e);
-    }
-    let done = match wish(caller, &form) {
+    let done = match wish(caller, &form, GIVE) {
         Ok(wish) => web.service.assign(caller, &reference, &wish, None).await,
         Err(problems) => Err(ServiceError::Invalid(problems)),
     };
-    match done {
-        Ok(_) => see_other(&format!("/cases/{reference}")),
-        Err(e) => failed(&web, e),
-    }
+    let done = done.map(drop).map_err(|e| match e {
+        ServiceError::Invalid(mut problems) => {
+            for p in &mut problems {
+                p.field.insert_str(0, GIVE);
+            }
+            ServiceError::Invalid(problems)
+        }
+        other => other,
+    });
+    case::back(&web, &session, &text, &form, done).await
 }
 
 pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Response {
@@ -90,7 +99,7 @@ pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Response
     }
 }
 
-/// "I have it": one, or all that the page showed.
+/// "I have it": one, or all that the page showed. Back to the case if it came from there.
 pub(super) async fn take(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
     let (session, _, form) = match change(&web, &headers, body).await {
         Ok(s) => s,
@@ -107,5 +116,8 @@ pub(super) async fn take(State(web): State<Web>, headers: HeaderMap, body: Body)
             Err(e) => return failed(&web, e),
         }
     }
-    see_other("/handed")
+    match Reference::parse(form.get("back")) {
+        Some(case) => see_other(&format!("/cases/{case}")),
+        None => see_other("/handed"),
+    }
 }
