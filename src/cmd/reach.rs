@@ -7,7 +7,7 @@ use crate::auth::policy::Caller;
 use crate::card::{self, Card, CardLine, Number};
 use crate::config::Config;
 use crate::domain::alert::AlertKind;
-use crate::domain::directory::{Agency, Area, PointKind, When};
+use crate::domain::directory::{self, Agency, Area, PointKind, When};
 use crate::domain::id::Reference;
 use crate::domain::rota;
 use crate::service::{DrillResult, Service};
@@ -130,9 +130,16 @@ pub(super) async fn card(config: &Config, area: Option<String>, out: &Path) -> R
 /// Whom to ring, in the order of the directory: those who must respond first.
 fn card_of(service: &Service, area: &Area, version: String) -> Card {
     let now = service.clock.now();
-    let responds = |a: &&Agency| a.told_of.iter().any(|k| k.is_response());
+    // By the policy, which may tell an agency of what it does not name itself, or spare it.
+    let told_of = |a: &Agency, k| directory::is_ever_told(area, a, k);
+    let responds = |a: &&Agency| {
+        AlertKind::WORDS
+            .iter()
+            .filter_map(|w| AlertKind::parse(w))
+            .any(|k| k.is_response() && told_of(a, k))
+    };
     let (first, rest): (Vec<_>, Vec<_>) = area.agencies.iter().partition(|a| responds(a));
-    let told = |a: &&Agency| responds(a) || a.told_of.contains(&AlertKind::DeathNotified);
+    let told = |a: &&Agency| responds(a) || told_of(a, AlertKind::DeathNotified);
     let lines = first
         .into_iter()
         .chain(rest)
@@ -161,6 +168,9 @@ fn card_of(service: &Service, area: &Area, version: String) -> Card {
         notes,
     }
 }
+
+/// Numbers of one agency that the card's page has room for.
+const MOST_NUMBERS: usize = 8;
 
 fn numbers(service: &Service, area: &Area, a: &Agency, night: bool) -> Vec<Number> {
     let mut out = Vec::new();
@@ -191,6 +201,10 @@ fn numbers(service: &Service, area: &Area, a: &Agency, night: bool) -> Vec<Numbe
         }
     }
     out.dedup_by(|x, y| x.number == y.number);
-    out.truncate(6);
+    if out.len() > MOST_NUMBERS {
+        let more = out.len() - (MOST_NUMBERS - 1);
+        out.truncate(MOST_NUMBERS - 1);
+        out.push(Number { who: format!("and {more} more on the rota"), number: String::new() });
+    }
     out
 }

@@ -6,7 +6,7 @@ use super::error::{ServiceError, invalid};
 use crate::alerts::phone;
 use crate::auth::policy::{Action, Caller, Object, Who};
 use crate::domain::alert::{Channel, ContactPoint};
-use crate::domain::case::{self, Answer, CaseState, Context};
+use crate::domain::case::{self, Answer, CaseState, Context, Refusal};
 use crate::domain::event::{Means, Person};
 use crate::domain::id::{AlertId, CaseId};
 use crate::domain::ready::Stage;
@@ -98,7 +98,16 @@ impl Service {
         if ack.person.name.is_empty() {
             return Err(name_missing());
         }
-        self.answer(&Caller::public(), CaseId(row.case_id), alert, ack).await
+        let case = CaseId(row.case_id);
+        // A link works once: one that was passed on, or lies in a mailbox, must not take an answer
+        // back. Whoever cannot come after all rings or signs in.
+        if matches!(ack.reply, Reply::Cannot(_)) {
+            let state = self.store.load(case).await?.ok_or(ServiceError::NotFound)?.state;
+            if case::is_answered(&state, alert) {
+                return Err(ServiceError::Refused(Refusal::AnsweredBefore));
+            }
+        }
+        self.answer(&Caller::public(), case, alert, ack).await
     }
 
     /// Takes an answer from the holder of a number that the alert was sent to. Whoever answers a

@@ -7,7 +7,7 @@ use crate::alerts::phone;
 use crate::auth::policy::{Action, Caller, Object};
 use crate::config::area::Directory;
 use crate::domain::alert::{AlertKind, Channel, ContactPoint, Desk, Notice};
-use crate::domain::directory::{self, Area, Gap, Known, Standing, TonightLine};
+use crate::domain::directory::{self, Area, Gap, Known, LAST_STEP, Standing, TonightLine};
 use crate::store::changes::{AuditRow, ChangeSet};
 use crate::store::{CommitError, StoreError};
 use chrono::{DateTime, Duration, Utc};
@@ -71,9 +71,12 @@ impl Service {
         else {
             return false;
         };
-        d.agency(area, agency).is_some_and(|a| {
-            a.points()
-                .any(|(c, _)| c.id == contact && self.store.address_digest(&c.address) == address)
+        d.area(area).is_some_and(|a| {
+            a.points().any(|(under, c, _)| {
+                under == agency
+                    && c.id == contact
+                    && self.store.address_digest(&c.address) == address
+            })
         })
     }
 
@@ -315,8 +318,8 @@ impl Service {
     pub fn lanes_of(&self, area: &str, agency: &str, contact: &str) -> Option<Vec<ContactPoint>> {
         let today = self.directory();
         let a = today.area(area)?;
-        let (c, person) = a.agency(agency)?.points().find(|(c, _)| c.id == contact)?;
-        Some(directory::lanes(a, agency, c, person))
+        let found = a.points().find(|(under, c, _)| *under == agency && c.id == contact);
+        found.map(|(_, c, person)| directory::lanes(a, agency, c, person))
     }
 
     /// A message of the service itself, in an area's name.
@@ -324,7 +327,10 @@ impl Service {
     pub fn plain_notice(&self, area: &str, agency: &str, kind: AlertKind) -> Notice {
         let today = self.directory();
         let known = today.area(area);
-        let name = known.and_then(|a| a.agency(agency)).map(|g| g.name.clone());
+        let name = known.and_then(|a| match agency {
+            LAST_STEP => a.last_step.as_ref().map(|l| l.name.clone()),
+            _ => a.agency(agency).map(|g| g.name.clone()),
+        });
         Notice {
             reference: String::new(),
             kind,

@@ -199,7 +199,8 @@ impl Mailbag<'_> {
                 .map(|r| format!("{} {}", r.notice.agency_name, r.number).trim().to_owned())
                 .collect::<Vec<_>>()
                 .join("; ");
-            self.bulletin(None, &notice, &human);
+            // Kept under the first of them, by which its case is found again.
+            self.bulletin(Some(mine[0].alert), &notice, &human);
         }
     }
 

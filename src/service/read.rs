@@ -58,6 +58,8 @@ pub struct AlertDetail {
     pub human: Option<String>,
     pub human_number: Option<String>,
     pub human_told_at: Option<DateTime<Utc>>,
+    /// When they were last told by a message that a provider has taken; the others are on their way.
+    pub human_reached_at: Option<DateTime<Utc>>,
     /// Who could not attend, and whom they named.
     pub handed_on: Option<String>,
     /// It had been opened when it was recalled.
@@ -232,6 +234,7 @@ impl Service {
                 human: human.map(|h| h.name.clone()),
                 human_number: human.map(|h| h.number.clone()),
                 human_told_at: held.and_then(|a| a.human_told),
+                human_reached_at: held.and_then(|a| a.human_told).and(r.human_reached_at),
                 handed_on: held.and_then(|a| a.handed_on.as_ref()).map(|(p, to)| {
                     if to.is_empty() {
                         p.name.clone()

@@ -228,12 +228,10 @@ impl Service {
         let Ok(number) = phone::normalise(number) else { return Vec::new() };
         let mut out = Vec::new();
         for a in today.areas() {
-            for agency in &a.agencies {
-                for (c, person) in agency.points() {
-                    if phone::normalise(&c.address).is_ok_and(|n| n == number) {
-                        let lanes = directory::lanes(a, &agency.id, c, person);
-                        out.extend(lanes.into_iter().map(|l| (a.id.clone(), l)));
-                    }
+            for (under, c, person) in a.points() {
+                if phone::normalise(&c.address).is_ok_and(|n| n == number) {
+                    let lanes = directory::lanes(a, under, c, person);
+                    out.extend(lanes.into_iter().map(|l| (a.id.clone(), l)));
                 }
             }
         }

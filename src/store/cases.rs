@@ -24,6 +24,9 @@ pub struct AlertView {
     pub phase: String,
     pub step_at: Option<DateTime<Utc>>,
     pub drill: bool,
+    /// When the last message to whoever is named to ring was made that a provider has taken and not
+    /// said to have failed.
+    pub human_reached_at: Option<DateTime<Utc>>,
 }
 
 /// One attempt.
@@ -55,7 +58,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn alerts(&self, case: CaseId) -> Result<Vec<AlertView>, StoreError> {
-        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.agency_name, a.kind, a.acknowledge, a.state, a.planned_at, (SELECT MIN(d.next_at) FROM delivery d WHERE d.alert_id = a.id AND d.state = 'due') AS next_at, (SELECT COUNT(*) FROM attempt t WHERE t.alert_id = a.id AND t.n > 0) AS attempts, a.phase, a.step_at, a.drill FROM alert a WHERE a.case_id = $1 ORDER BY a.planned_at, a.agency, a.id";
+        const SQL: &str = "SELECT a.id, a.case_id, a.agency, a.agency_name, a.kind, a.acknowledge, a.state, a.planned_at, (SELECT MIN(d.next_at) FROM delivery d WHERE d.alert_id = a.id AND d.state = 'due') AS next_at, (SELECT COUNT(*) FROM attempt t WHERE t.alert_id = a.id AND t.n > 0) AS attempts, a.phase, a.step_at, a.drill, (SELECT MAX(b.at) FROM bulletin b JOIN delivery d ON d.alert_id = b.id WHERE b.alert_id IN (SELECT x.id FROM alert x WHERE x.case_id = a.case_id) AND ((b.kind = 'ring_them' AND b.alert_id = a.id) OR (b.kind = 'ring_all' AND b.at >= a.planned_at)) AND d.state = 'done' AND (d.receipt IS NULL OR d.receipt NOT LIKE '%failure')) AS human_reached_at FROM alert a WHERE a.case_id = $1 ORDER BY a.planned_at, a.agency, a.id";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(case.0).fetch_all(p).await?))
     }
 

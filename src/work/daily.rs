@@ -10,7 +10,7 @@ use crate::service::{Service, ServiceError};
 use crate::store::CommitError;
 use crate::store::changes::{ChangeSet, DoneRow};
 use chrono::{DateTime, Datelike, NaiveTime, Utc};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -54,11 +54,18 @@ pub async fn once(
         {
             tonight(service, area, now, &day).await?;
         }
-        let week = format!("{}-W{:02}", local.iso_week().year(), local.iso_week().week());
-        let weekday = local.weekday() == settings.test_weekday;
-        if weekday
+        let what = format!("test/{}", area.id);
+        let week = week_of(local.date());
+        let from_monday = |w: chrono::Weekday| w.num_days_from_monday();
+        let is_day = local.weekday() == settings.test_weekday;
+        let is_over = from_monday(local.weekday()) > from_monday(settings.test_weekday);
+        // If nothing ran on the day itself it is made good later in the week; not where there never
+        // was a test, so that a new installation does not begin with one.
+        let is_missed = is_over
+            && !is_open(service, &what, &week_of(local.date() - chrono::Days::new(7))).await?;
+        if (is_day || is_missed)
             && is_time(settings.test_at)
-            && is_open(service, &format!("test/{}", area.id), &week).await?
+            && is_open(service, &what, &week).await?
         {
             test(service, area, now, &week).await?;
         }
@@ -78,6 +85,10 @@ pub async fn once(
     // Longer than any upload may take.
     service.store.forget_arrivals(now - chrono::Duration::hours(2)).await?;
     Ok(())
+}
+
+fn week_of(day: chrono::NaiveDate) -> String {
+    format!("{}-W{:02}", day.iso_week().year(), day.iso_week().week())
 }
 
 async fn is_open(service: &Service, what: &str, day: &str) -> Result<bool, ServiceError> {
@@ -162,18 +173,19 @@ async fn test(
     now: DateTime<Utc>,
     week: &str,
 ) -> Result<(), ServiceError> {
-    let mut notices = Vec::new();
     let mut seen = BTreeSet::new();
-    for agency in &area.agencies {
-        let points: Vec<ContactPoint> = agency
-            .points()
-            .flat_map(|(c, p)| directory::lanes(area, &agency.id, c, p))
-            .filter(|p| p.channel != Channel::Voice && seen.insert((p.channel, p.address.clone())))
-            .collect();
-        if !points.is_empty() {
-            notices.push((service.plain_notice(&area.id, &agency.id, AlertKind::Test), points));
-        }
+    let mut by_agency: BTreeMap<&str, Vec<ContactPoint>> = BTreeMap::new();
+    for (under, c, p) in area.points() {
+        let lanes = directory::lanes(area, under, c, p).into_iter();
+        let fresh = lanes
+            .filter(|p| p.channel != Channel::Voice && seen.insert((p.channel, p.address.clone())));
+        by_agency.entry(under).or_default().extend(fresh);
     }
+    let notices: Vec<_> = by_agency
+        .into_iter()
+        .filter(|(_, points)| !points.is_empty())
+        .map(|(under, points)| (service.plain_notice(&area.id, under, AlertKind::Test), points))
+        .collect();
     let set = ChangeSet {
         done: vec![done(&format!("test/{}", area.id), week, now)],
         ..ChangeSet::default()

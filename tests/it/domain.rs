@@ -553,3 +553,188 @@ urgency = "office"
         assert_eq!(day.ladder.unwrap().rungs[0].after_seconds, 180);
     }
 }
+
+mod covered {
+    use child_death_review::config::area;
+    use child_death_review::domain::alert::AlertKind;
+    use child_death_review::domain::calendar::Calendar;
+    use child_death_review::domain::directory::{
+        self, Area, Gap, Known, Standing, When, is_ever_told, tonight,
+    };
+    use chrono::{DateTime, TimeZone, Utc};
+    use std::collections::BTreeMap;
+
+    const AREA: &str = r#"
+id = "northshire"
+name = "Northshire"
+call_back = "01632 960100"
+[[agency]]
+id = "police"
+name = "The police"
+ring = "01632 960101"
+told_of = ["jar_triggered"]
+"#;
+    const DESK: &str =
+        "[[agency.contact]]\nid = \"desk\"\nchannel = \"landline\"\naddress = \"01632 960111\"\n";
+    const AMY: &str = "[[agency.person]]\nid = \"amy\"\nname = \"Amy Exampleton\"\n[[agency.person.contact]]\nid = \"amy\"\nchannel = \"mobile\"\naddress = \"07700 900101\"\n";
+    const ROTA: &str = "[agency.rota]\nid = \"di\"\nname = \"Inspectors\"\n[[agency.rota.rotations]]\nid = \"r\"\nstarts = \"2026-01-01\"\nhandover = \"09:00:00\"\nevery_days = 7\npeople = [\"amy\"]\n";
+
+    /// Wednesday noon, in winter time.
+    fn noon() -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(2026, 11, 25, 12, 0, 0).unwrap()
+    }
+
+    fn read(more: &str) -> Area {
+        area::parse("test", &format!("{AREA}{more}")).unwrap()
+    }
+
+    fn gaps(a: &Area, standing: &BTreeMap<String, Standing>, days: u32) -> Vec<Gap> {
+        directory::gaps(a, &Calendar::new(&[], &[]), &Known::default(), standing, noon(), days)
+    }
+
+    fn urgent(a: &Area, standing: &BTreeMap<String, Standing>) -> Vec<(String, Option<i64>)> {
+        let all = gaps(a, standing, 2).into_iter().filter(|g| g.urgent && !g.point);
+        all.map(|g| (g.why, g.to.map(|t| (t - g.from).num_minutes()))).collect()
+    }
+
+    fn dead(lanes: &[&str]) -> BTreeMap<String, Standing> {
+        let unusable = Some("replied STOP".to_owned());
+        let s = Standing { unusable, ..Standing::default() };
+        lanes.iter().map(|l| ((*l).to_owned(), s.clone())).collect()
+    }
+
+    #[test]
+    fn no_contact_point_at_all_is_a_gap_without_an_end() {
+        let found = urgent(&read(""), &BTreeMap::new());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].0.starts_with("no contact point and no rota") && found[0].1.is_none());
+    }
+
+    #[test]
+    fn a_desk_that_closes_is_a_gap_while_it_is_closed() {
+        let none = BTreeMap::new();
+        assert!(urgent(&read(DESK), &none).is_empty(), "always open");
+        let closes = read(&format!("{DESK}when = \"office_hours\"\n"));
+        // Two nights, each from five to nine; noon to noon.
+        let found = urgent(&closes, &none);
+        assert_eq!(
+            found,
+            [
+                ("no desk is open".to_owned(), Some(16 * 60)),
+                ("no desk is open".to_owned(), Some(16 * 60))
+            ]
+        );
+        let line = &tonight(&closes, &Calendar::new(&[], &[]), &Known::default(), &none, noon())[0];
+        assert!(!line.covered && line.words == "no desk is open");
+    }
+
+    #[test]
+    fn somebody_on_duty_whom_nothing_reaches_is_a_gap() {
+        let on = read(&format!("{AMY}{ROTA}"));
+        assert!(urgent(&on, &BTreeMap::new()).is_empty());
+        let lanes = ["northshire/police/amy/sms", "northshire/police/amy/voice"];
+        let found = urgent(&on, &dead(&lanes));
+        assert!(found[0].0.starts_with("no contact point works"), "{found:?}");
+        // One of the two channels still works.
+        assert!(urgent(&on, &dead(&lanes[..1])).is_empty());
+        // With a desk beside it that is open by day only, the nights are hers.
+        let and_desk = read(&format!("{DESK}when = \"office_hours\"\n{AMY}{ROTA}"));
+        let found = urgent(&and_desk, &dead(&lanes));
+        assert!(
+            found.iter().all(|(why, m)| why
+                .contains("Amy Exampleton is on, with no contact point that works")
+                && *m == Some(16 * 60)),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_person_whose_numbers_are_for_other_hours_is_a_gap_in_these() {
+        let by_day = read(&format!("{AMY}when = \"office_hours\"\n{ROTA}"));
+        let found = urgent(&by_day, &BTreeMap::new());
+        assert!(
+            !found.is_empty()
+                && found.iter().all(|(why, m)| why.contains("no contact point for these hours")
+                    && *m == Some(16 * 60)),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_rule_for_the_night_hides_no_gap_of_the_day() {
+        let rule = "[[policy]]\nagencies = [\"police\"]\nevents = [\"jar_triggered\"]\nwhen = \"night\"\ntold = false\n";
+        let spared = read(&format!("{DESK}when = \"out_of_hours\"\n{rule}"));
+        let found = urgent(&spared, &BTreeMap::new());
+        assert!(!found.is_empty(), "by day nobody is there, and they are asked");
+        // And hours in which nobody asks them are none.
+        let asked_by_day = read(&format!("{DESK}when = \"office_hours\"\n{rule}"));
+        assert!(urgent(&asked_by_day, &BTreeMap::new()).is_empty());
+        let never = rule.replace("when = \"night\"\n", "");
+        assert!(urgent(&read(&never), &BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn whoever_is_named_to_ring_is_looked_at_like_everybody() {
+        let last = "[last_step]\nname = \"Manager on call\"\nnumber = \"07700 900190\"\nafter_seconds = 900\n";
+        let contact = "[[last_step.contact]]\nid = \"manager\"\nchannel = \"mobile\"\naddress = \"07700 900190\"\n";
+        let of = |a: &Area, s: &BTreeMap<String, Standing>| {
+            let all = gaps(a, s, 2).into_iter().filter(|g| g.agency == "last_step");
+            all.map(|g| (g.agency_name, g.urgent)).collect::<Vec<_>>()
+        };
+        let who = "Manager on call".to_owned();
+        let bare = read(&format!("{DESK}{last}"));
+        assert_eq!(of(&bare, &BTreeMap::new()), [(who.clone(), false)], "nobody tells them");
+        let with = read(&format!("{DESK}{last}{contact}"));
+        assert_eq!(of(&with, &BTreeMap::new()), [(who.clone(), false)], "never seen to work");
+        let lanes = ["northshire/last_step/manager/sms", "northshire/last_step/manager/voice"];
+        assert_eq!(of(&with, &dead(&lanes[..1])), [(who.clone(), true)], "one channel of two");
+        assert_eq!(of(&with, &dead(&lanes)), [(who, true)], "none works");
+    }
+
+    #[test]
+    fn an_agency_that_only_a_rule_tells_is_told() {
+        let rule = "[[policy]]\nagencies = [\"police\"]\nevents = [\"death_notified\"]\n";
+        let a = read(rule);
+        assert!(is_ever_told(&a, &a.agencies[0], AlertKind::DeathNotified));
+        let a = read(&rule.replace("[[policy]]\n", "[[policy]]\ntold = false\n"));
+        assert!(!is_ever_told(&a, &a.agencies[0], AlertKind::DeathNotified));
+    }
+
+    #[test]
+    fn hours_of_a_contact_point_follow_the_clocks_and_holidays_of_england() {
+        let office = directory::OfficeHours::default();
+        let holds = |w: When, at: (i32, u32, u32, u32, u32)| {
+            let at = Utc.with_ymd_and_hms(at.0, at.1, at.2, at.3, at.4, 0).unwrap();
+            w.holds(at, &office, &Calendar::new(&[], &[]))
+        };
+        // In July nine o'clock in England is eight by universal time.
+        assert!(
+            !holds(When::OfficeHours, (2026, 7, 1, 7, 59))
+                && holds(When::OfficeHours, (2026, 7, 1, 8, 0))
+        );
+        assert!(
+            !holds(When::OfficeHours, (2026, 12, 1, 8, 59))
+                && holds(When::OfficeHours, (2026, 12, 1, 9, 0))
+        );
+        // Christmas Day 2026 is a Friday; Boxing Day falls on a Saturday and is kept on Monday.
+        for (day, holiday, weekend) in [
+            (24, false, false),
+            (25, true, false),
+            (26, false, true),
+            (27, false, true),
+            (28, true, false),
+            (29, false, false),
+        ] {
+            let noon = (2026, 12, day, 12, 0);
+            assert_eq!(holds(When::BankHoliday, noon), holiday, "{day}");
+            assert_eq!(holds(When::Weekend, noon), weekend, "{day}");
+            assert_eq!(holds(When::OfficeHours, noon), !holiday && !weekend, "{day}");
+            assert_eq!(holds(When::OutOfHours, noon), holiday || weekend, "{day}");
+            assert!(
+                !holds(When::Night, noon)
+                    && holds(When::Night, (2026, 12, day, 3, 0))
+                    && holds(When::Always, noon)
+            );
+        }
+    }
+}

@@ -241,6 +241,10 @@ on_both! {
         assert_ne!(states(&app, &a).await.iter().find(|s| s.0 == "police").unwrap().1, "acknowledged", "nobody else is silenced");
         let (s, _, page) = app.form(path, "", &[("name", "Another")]).await;
         assert!(s == 200 && page.contains("has this"), "again without harm");
+        // A link answers once: whoever finds it later does not take the answer back.
+        let (s, _, page) = app.form(path, "", &[("name", "A Finder"), ("answer", "cannot"), ("to", "Nobody")]).await;
+        assert!(s == 409 && page.contains("a link answers once") && page.contains("01632 960100"), "{page}");
+        assert_eq!(states(&app, &a).await.iter().find(|s| s.0 == "social_care").unwrap().1, "acknowledged");
         assert_eq!(app.page("/a/wrong", "").await.0, 404);
     }
 

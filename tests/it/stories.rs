@@ -9,6 +9,7 @@ use axum::Router;
 use axum::routing::get;
 use child_death_review::auth::policy::Caller;
 use child_death_review::config::{Config, Provider};
+use child_death_review::domain::directory::Gap;
 use child_death_review::domain::escalation::Phase;
 use child_death_review::domain::event::Means;
 use child_death_review::service::Service;
@@ -279,8 +280,10 @@ on_both! {
         story.forward(minutes(3)).await;
         story.expect_rung("police", 1).await;
         story.expect_nothing_more().await;
-        // Answered again, and now planned.
+        // Answered again, by somebody else, and now planned.
         assert_eq!(story.reply(AMY, "YES {code}").await, 200);
+        let police_now = story.state(&case).await.alerts[&police].acknowledged.clone().unwrap();
+        assert!(police_now.person.name.contains("Amy") && police_now.at == story.now(), "whoever has it now: {police_now:?}");
         let shown = story.look.alert_rows().await.into_iter().find(|r| r.0 == police.0).unwrap().4;
         assert_eq!(shown, "acknowledged");
         story.plan(&case, "police").await;
@@ -368,6 +371,62 @@ on_both! {
         story.expect_rung("social_care", 0).await;
         story.expect_mail(OFFICE, "").await;
         story.finish().await;
+    }
+
+    async fn the_named_human_who_says_stop_is_a_gap_and_a_code_makes_the_number_good_again(db: Db) {
+        let mut story = first_night(db).await;
+        let says = |text: &str| json!({ "event": "reply", "from": international(MANAGER), "text": text });
+        assert_eq!(story.hook(&says("STOP")).await, 200);
+        story.expect_mail(OFFICE, "replied STOP").await;
+        story.expect_nothing_more().await;
+        let gaps = async |story: &Story| {
+            let look = |s: Service| async move { s.gaps(&Caller::operator(), "northshire").await.unwrap() };
+            story.node().with(look).await
+        };
+        let dead = |g: &Gap| g.agency == "last_step" && g.point && g.urgent && g.why.contains("STOP");
+        assert!(gaps(&story).await.iter().any(dead), "it stands among the gaps");
+        // Who asked for a check is texted all the same, and the code makes the number good.
+        let check = |s: Service| async move { s.send_code(&Caller::operator(), "northshire", "last_step", "manager").await.unwrap() };
+        story.node().with(check).await;
+        let text = story.expect_text("last_step", MANAGER, "").await;
+        story.expect_call("last_step", MANAGER).await;
+        let code: String = text.words.chars().collect::<Vec<_>>().windows(6).find(|w| w.iter().all(char::is_ascii_digit)).unwrap().iter().collect();
+        assert_eq!(story.hook(&says(&code)).await, 200);
+        assert!(!gaps(&story).await.iter().any(dead));
+        // A night on which nobody answers: the next ladder has the text again.
+        story.withdraw(&story.case()).await;
+        story.settle().await;
+        story.pending.clear();
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            story.forward(seconds(wait)).await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+        }
+        story.forward(seconds(300)).await;
+        story.expect_human_for_both().await;
+        let told = story.detail("police").await;
+        assert!(told.human_told_at.is_some() && told.human_reached_at.is_some());
+        story.finish().await;
+    }
+
+    async fn a_human_whom_no_message_reaches_is_not_said_to_have_been_told(db: Db) {
+        let mut story = first_night(db).await;
+        for what in ["sms", "voice"] {
+            story.gateway.set(what, Some(Fault::Status(503)));
+        }
+        for wait in [180, 180, 240, 300] {
+            story.forward(seconds(wait)).await;
+        }
+        let told = story.detail("police").await;
+        assert!(told.human_told_at.is_some() && told.human_reached_at.is_none(), "{told:?}");
+        for what in ["sms", "voice"] {
+            story.gateway.set(what, None);
+        }
+        story.forward(minutes(20)).await;
+        assert!(story.detail("police").await.human_reached_at.is_some());
+        story.strict = false;
     }
 
     async fn a_number_that_fails_for_good_is_a_gap_told_to_the_office_and_the_next_rung_goes_at_once(db: Db) {

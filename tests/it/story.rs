@@ -17,7 +17,9 @@ use child_death_review::domain::case::CaseState;
 use child_death_review::domain::event::{Means, Person};
 use child_death_review::domain::id::{AlertId, CaseId, Reference};
 use child_death_review::platform::clock::ManualClock;
-use child_death_review::service::{Acknowledgement, HandOn, JarDecision, Reply, Service, Wish};
+use child_death_review::service::{
+    Acknowledgement, AlertDetail, HandOn, JarDecision, Reply, Service, Wish,
+};
 use child_death_review::work::{escalate_once, watcher};
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
@@ -489,6 +491,14 @@ impl Story {
         let s = self.state(r).await;
         let mine = s.alerts.iter().filter(|(_, a)| a.agency == agency && a.kind.is_response());
         *mine.max_by_key(|(_, a)| a.planned_at).expect("an alert").0
+    }
+
+    /// How an agency stands on the board of the last case.
+    pub async fn detail(&self, agency: &str) -> AlertDetail {
+        let (case, agency) = (self.case(), agency.to_owned());
+        let look = |s: Service| async move { s.case(&Caller::operator(), &case).await.unwrap() };
+        let found = self.node().with(look).await;
+        found.alerts.into_iter().find(|a| a.agency == agency).unwrap()
     }
 
     /// Moves the clock and waits until everything that is due by then has happened.

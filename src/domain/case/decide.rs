@@ -47,6 +47,8 @@ pub enum Refusal {
     AlreadyCalled,
     #[error("this case has no such alert")]
     NoSuchAlert,
+    #[error("this was answered before: a link answers once")]
+    AnsweredBefore,
     #[error("the case is not ready for panel")]
     NotReady(Vec<Blocker>),
     #[error("the case is already on the list of {0}")]

@@ -28,7 +28,7 @@ pub use decide::{
 };
 pub use document::{add_document, withdraw_document};
 pub use edit::{Edit, Put, edit, put};
-pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, mend};
+pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, is_answered, mend};
 
 use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
 use super::document::Document;
@@ -320,7 +320,10 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             let planned = |agency: &str| s.plan.iter().any(|e| e.agency == agency);
             let planned = s.alerts.get(&alert).is_some_and(|a| planned(&a.agency));
             if let Some(a) = s.alerts.get_mut(&alert) {
-                a.acknowledged.get_or_insert(Acknowledged { at, person, means });
+                // Whoever answers an obligation that came back has it now.
+                if a.progress.is_unanswered() || a.acknowledged.is_none() {
+                    a.acknowledged = Some(Acknowledged { at, person, means });
+                }
                 a.cannots.clear();
                 if let Some(l) = &a.ladder {
                     a.progress = a.progress.acknowledged(l, at);

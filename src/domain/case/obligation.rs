@@ -82,6 +82,14 @@ pub fn acknowledge(
     Ok(events)
 }
 
+/// Somebody has answered an alert, or the certain one that took its place, and it did not come back.
+#[must_use]
+pub fn is_answered(state: &CaseState, alert: AlertId) -> bool {
+    let named = state.alerts.get(&alert);
+    let now = named.and_then(|a| a.superseded_by).and_then(|id| state.alerts.get(&id)).or(named);
+    now.is_some_and(|a| a.acknowledged.is_some() && !a.progress.is_unanswered())
+}
+
 /// They have it but cannot attend: the obligation stays open, and whoever they name is written to
 /// at once.
 ///

@@ -2,7 +2,7 @@
 //! the daily question: is tonight covered?
 
 use super::plan::{Known, lane};
-use super::{Agency, Area, Contact, When};
+use super::{Agency, Area, Contact, LastStep, Rule, When};
 use crate::domain::alert::AlertKind;
 use crate::domain::calendar::Calendar;
 use crate::domain::civil_time;
@@ -71,17 +71,40 @@ pub fn gaps(
         .filter(|a| must_respond(area, a))
         .flat_map(|a| look.of(a, from, to))
         .collect();
+    out.extend(area.last_steps().flat_map(|l| look.of_last(l, from)));
+    // One human may stand in several rules.
+    out.dedup();
     out.sort_by_key(|g| (!g.urgent, g.from, g.agency.clone()));
     out
 }
 
-/// Whether an agency is asked to acknowledge any call for a response.
+/// Calls for a response.
+const CALLS: [AlertKind; 3] =
+    [AlertKind::JarTriggered, AlertKind::JarProvisional, AlertKind::JarUpgraded];
+
+/// Whether an agency is asked to acknowledge any call for a response, at whatever hour.
 fn must_respond(area: &Area, agency: &Agency) -> bool {
-    let kinds = [AlertKind::JarTriggered, AlertKind::JarProvisional, AlertKind::JarUpgraded];
-    kinds.iter().any(|k| match area.policy.iter().find(|r| r.fits(&agency.id, *k)) {
-        Some(r) => r.told && r.acknowledge,
-        None => agency.acknowledge && agency.told_of.contains(k),
-    })
+    CALLS.iter().any(|k| told(area, agency, *k).any(|(told, acknowledge)| told && acknowledge))
+}
+
+/// Whether an agency is ever told of something of this kind.
+#[must_use]
+pub fn is_ever_told(area: &Area, agency: &Agency, kind: AlertKind) -> bool {
+    told(area, agency, kind).any(|(told, _)| told)
+}
+
+/// What may come true by the hour: told, and asked to acknowledge. By rules for some hours first,
+/// up to one that always holds, else what the agency itself says.
+fn told(area: &Area, agency: &Agency, kind: AlertKind) -> impl Iterator<Item = (bool, bool)> {
+    let mut out = Vec::new();
+    for r in area.policy.iter().filter(|r| r.fits(&agency.id, kind)) {
+        out.push((r.told, r.acknowledge));
+        if r.when == When::Always {
+            return out.into_iter();
+        }
+    }
+    out.push((agency.told_of.contains(&kind), agency.acknowledge));
+    out.into_iter()
 }
 
 fn gap(a: &Agency, from: DateTime<Utc>, to: Option<DateTime<Utc>>, why: String) -> Gap {
@@ -108,8 +131,10 @@ impl Look<'_> {
             return vec![gap(a, from, None, why)];
         }
         let mut out = self.unreachable(a, from);
-        let desk_covers =
-            |at: DateTime<Utc>| a.contacts.iter().any(|c| self.holds(c, at) && self.usable(a, c));
+        let at_hand =
+            |all: &[Contact], at| all.iter().any(|c| self.holds(c, at) && self.usable(a, c));
+        // Hours in which nobody asks them are no gap.
+        let desk_covers = |at: DateTime<Utc>| !self.is_asked(a, at) || at_hand(&a.contacts, at);
         match &a.rota {
             Some(r) => {
                 for s in rota::shifts(r, self.calendar, from, to) {
@@ -119,10 +144,14 @@ impl Look<'_> {
                         Some(p) if !p.contacts.iter().any(|c| self.usable(a, c)) => {
                             format!("{} is on, with no contact point that works", p.name)
                         }
-                        Some(_) => continue,
+                        Some(p) => {
+                            format!("{} is on, with no contact point for these hours", p.name)
+                        }
                     };
                     // A desk may stand in for part of it: looked at hour by hour.
-                    for (began, ended) in uncovered(s.from, s.to, &desk_covers) {
+                    let covers =
+                        |at| desk_covers(at) || person.is_some_and(|p| at_hand(&p.contacts, at));
+                    for (began, ended) in uncovered(s.from, s.to, &covers) {
                         out.push(gap(a, began, Some(ended), why.clone()));
                     }
                 }
@@ -130,6 +159,32 @@ impl Look<'_> {
             None => out.extend(self.closed_hours(a, from, to, &desk_covers)),
         }
         out
+    }
+
+    /// Whoever is named to ring: at whatever hour, because theirs are tried rather than none.
+    fn of_last(&self, l: &LastStep, from: DateTime<Utc>) -> Vec<Gap> {
+        let human = l.as_agency();
+        if l.contacts.is_empty() {
+            let why =
+                "is named to ring when nobody answers, with no contact point: nobody tells them";
+            return vec![Gap { urgent: false, ..gap(&human, from, None, why.to_owned()) }];
+        }
+        if !l.contacts.iter().any(|c| self.usable(&human, c)) {
+            let why = "is named to ring when nobody answers, with no contact point that works";
+            return vec![gap(&human, from, None, why.to_owned())];
+        }
+        self.unreachable(&human, from)
+    }
+
+    fn is_asked(&self, a: &Agency, at: DateTime<Utc>) -> bool {
+        let holds = |r: &&Rule| r.when.holds(at, &self.area.office_hours, self.calendar);
+        CALLS.iter().any(|k| {
+            let rules = self.area.policy.iter().filter(|r| r.fits(&a.id, *k));
+            match { rules }.find(holds) {
+                Some(r) => r.told && r.acknowledge,
+                None => a.acknowledge && a.told_of.contains(k),
+            }
+        })
     }
 
     fn holds(&self, c: &Contact, at: DateTime<Utc>) -> bool {

@@ -8,7 +8,7 @@ mod plan;
 mod policy;
 mod review;
 
-pub use coverage::{Gap, Standing, TonightLine, gaps, tonight};
+pub use coverage::{Gap, Standing, TonightLine, gaps, is_ever_told, tonight};
 pub use hours::{OfficeHours, When};
 pub use plan::{Known, lanes, office, recipients};
 pub use policy::{LastStep, Rule, Step, Urgency, Whom, default_steps};
@@ -178,7 +178,24 @@ impl fmt::Debug for Hidden {
     }
 }
 
+/// What the people stand under, beside the agencies, who are named to ring when nobody answers.
+pub const LAST_STEP: &str = "last_step";
+
 impl Area {
+    /// Whoever is named to ring when nobody answers: the area's, then those of single rules.
+    pub fn last_steps(&self) -> impl Iterator<Item = &LastStep> {
+        self.last_step.iter().chain(self.policy.iter().filter_map(|r| r.last.as_ref()))
+    }
+
+    /// Every contact point that a message may go to: what it stands under, and whose it is. Those
+    /// of the people named to ring are among them: their silence would be the last one.
+    pub fn points(&self) -> impl Iterator<Item = (&str, &Contact, Option<&Person>)> {
+        let agencies = self.agencies.iter();
+        let desks = agencies.flat_map(|a| a.points().map(|(c, p)| (a.id.as_str(), c, p)));
+        let last = self.last_steps().flat_map(|l| &l.contacts).map(|c| (LAST_STEP, c, None));
+        desks.chain(last)
+    }
+
     #[must_use]
     pub fn agency(&self, id: &str) -> Option<&Agency> {
         self.agencies.iter().find(|a| a.id == id)

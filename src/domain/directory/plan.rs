@@ -246,16 +246,7 @@ impl Ask<'_> {
 
     fn named(&self, agency: &Agency, l: &LastStep, now: DateTime<Utc>) -> Human {
         let at = now + Duration::seconds(i64::from(l.after_seconds));
-        let own = Agency {
-            id: "last_step".to_owned(),
-            name: l.name.clone(),
-            ring: l.number.clone(),
-            told_of: Vec::new(),
-            acknowledge: false,
-            contacts: l.contacts.clone(),
-            people: Vec::new(),
-            rota: None,
-        };
+        let own = l.as_agency();
         let holds = |c: &&Contact| c.when.holds(at, &self.area.office_hours, self.calendar);
         let points = |all: bool| -> Vec<ContactPoint> {
             l.contacts

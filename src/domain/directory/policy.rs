@@ -1,6 +1,6 @@
 //! Who is told of what, how urgently, and the ladder that is climbed until somebody acknowledges.
 
-use super::{Contact, When};
+use super::{Agency, Contact, LAST_STEP, When};
 use crate::domain::alert::{AlertKind, Channel};
 use crate::domain::facts::words;
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,23 @@ pub struct LastStep {
     pub repeat_seconds: u32,
     #[serde(rename = "contact", default)]
     pub contacts: Vec<Contact>,
+}
+
+impl LastStep {
+    /// As if they were an agency of their own: where their contact points stand.
+    #[must_use]
+    pub fn as_agency(&self) -> Agency {
+        Agency {
+            id: LAST_STEP.to_owned(),
+            name: self.name.clone(),
+            ring: self.number.clone(),
+            told_of: Vec::new(),
+            acknowledge: false,
+            contacts: self.contacts.clone(),
+            people: Vec::new(),
+            rota: None,
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -1,6 +1,6 @@
 //! What is wrong with a directory as somebody wants to save it: everything at once, in words.
 
-use super::{Agency, Area, Contact, LastStep, PointKind, Rule, Whom};
+use super::{Agency, Area, Contact, LAST_STEP, LastStep, PointKind, Rule, Whom};
 use crate::domain::calendar::Calendar;
 use crate::domain::intake::Problem;
 use std::collections::BTreeSet;
@@ -26,6 +26,10 @@ pub fn review(area: &Area, dialable: Dialable<'_>) -> Vec<Problem> {
         r.agency(a);
         if !ids.insert(&a.id) {
             r.say(&format!("agency.{}", a.id), "twice", "this agency is named twice");
+        }
+        if a.id == LAST_STEP {
+            let why = "is kept for whoever is named to ring when nobody answers";
+            r.say(&format!("agency.{}", a.id), "reserved", why);
         }
     }
     for (n, rule) in area.policy.iter().enumerate() {

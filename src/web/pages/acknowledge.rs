@@ -2,6 +2,7 @@
 //! at every link. Pressing its button does.
 
 use crate::domain::alert::{AlertState, Notice};
+use crate::domain::case::Refusal;
 use crate::domain::event::{Means, Person};
 use crate::domain::id::AlertId;
 use crate::service::{Acknowledgement, HandOn, Reply, ServiceError};
@@ -142,6 +143,10 @@ pub(super) async fn send(
                 Some(&said),
                 false,
             )
+        }
+        Err(ServiceError::Refused(Refusal::AnsweredBefore)) => {
+            let said = "Somebody has answered this already, and a link answers once. If nobody can come after all, ring the number below now.";
+            page(&web, StatusCode::CONFLICT, &token, &row, &notice, &form, Some(said), false)
         }
         Err(e) => super::failed(&web, e),
     }
