@@ -416,6 +416,22 @@ on_both! {
         let (s, to, _) = app.form(&format!("{D}/agency/police/contact/hook/send-code"), &who, &[("_csrf", &word)]).await;
         assert_eq!((s, to.as_str()), (303, D));
         until("the test came and counts", || async { app.page(D, &who).await.1.contains("last worked ") }).await;
+        // Whoever is named to ring is checked in the same way, from the page of rules.
+        let rules = format!("{D}/policy");
+        let last = [("last.name", "Manager on call"), ("last.number", "01632 960190"), ("last.after", "15"), ("last.repeat", "15"), ("last.email", "manager@northshire.example")];
+        assert_eq!(press(&app, &who, &format!("{rules}/last"), &last).await.0, 303);
+        let (_, page) = app.page(&rules, &who).await;
+        assert!(page.contains("Whoever is named to ring") && page.contains("never seen to work"), "{page}");
+        let there = format!("{D}/agency/last_step/contact/mail");
+        let before = smtp.mails().len();
+        let (s, to, _) = app.form(&format!("{there}/send-code"), &who, &[("_csrf", &word)]).await;
+        assert_eq!((s, to), (303, format!("{there}/code?sent=1")));
+        until("the code came", || async { smtp.mails().len() > before }).await;
+        let mail = smtp.mails().pop().unwrap()["text"].as_str().unwrap().to_owned();
+        let code = mail.split("The code is ").nth(1).unwrap()[..6].to_owned();
+        let (s, to, _) = press(&app, &who, &format!("{there}/code"), &[("code", &code)]).await;
+        assert_eq!((s, to), (303, rules.clone()));
+        assert!(app.page(&rules, &who).await.1.contains("last worked "));
         // A point that is no use any more is said first and urgently.
         app.db.run("UPDATE point SET unusable = 'replied STOP'").await.unwrap();
         app.service().refresh_directory().await.unwrap();

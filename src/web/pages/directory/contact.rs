@@ -3,7 +3,7 @@
 use super::desk::{Desk, Saving, Unsaved};
 use super::fields::{Field, FormPage, Group, Said, filled};
 use super::{secret, words};
-use crate::domain::directory::{Agency, Area, Contact, Person, PointKind, When};
+use crate::domain::directory::{Agency, Area, Contact, LAST_STEP, Person, PointKind, When};
 use crate::service::ServiceError;
 use crate::service::naming::fresh_id;
 use crate::web::Web;
@@ -351,7 +351,7 @@ pub(super) async fn send_code(
         Err(r) => return r,
     };
     // Nobody reads a code out for a system: that it takes the message is the proof.
-    let system = look(&desk, &id, &contact).is_some_and(|(_, c, _)| c.kind == PointKind::Webhook);
+    let system = point(&desk, &id, &contact).is_some_and(|c| c.kind == PointKind::Webhook);
     match web.service.send_code(&desk.session.caller, &area, &id, &contact).await {
         Ok(()) if system => see_other(&format!("/directory/{area}")),
         Ok(()) => {
@@ -361,7 +361,17 @@ pub(super) async fn send_code(
     }
 }
 
-fn code_page(desk: &Desk, c: &Contact, sent: bool) -> FormPage {
+/// A point that can be checked: an agency's, or one of whoever is named to ring.
+fn point<'a>(desk: &'a Desk, id: &str, contact: &str) -> Option<&'a Contact> {
+    desk.area.points().find(|(under, c, _)| *under == id && c.id == contact).map(|(_, c, _)| c)
+}
+
+/// Where the point stands.
+fn home(area: &str, id: &str) -> String {
+    format!("/directory/{area}{}", if id == LAST_STEP { "/policy" } else { "" })
+}
+
+fn code_page(desk: &Desk, id: &str, c: &Contact, sent: bool) -> FormPage {
     let to = &c.address;
     FormPage {
         title: format!("Check {to}"),
@@ -376,7 +386,7 @@ fn code_page(desk: &Desk, c: &Contact, sent: bool) -> FormPage {
             Field::text("code", "Code").hint("Six digits, for example 123456").short(),
         ])],
         button: "Check".to_owned(),
-        back: format!("/directory/{}", desk.area.id),
+        back: home(&desk.area.id, id),
         ..FormPage::default()
     }
 }
@@ -392,8 +402,8 @@ pub(super) async fn code_form(
         Err(r) => return r,
     };
     let sent = request::query(query.as_deref()).contains_key("sent");
-    match look(&desk, &id, &contact) {
-        Some((_, c, _)) => desk.blank(&web, &code_page(&desk, c, sent), &[]),
+    match point(&desk, &id, &contact) {
+        Some(c) => desk.blank(&web, &code_page(&desk, &id, c, sent), &[]),
         None => failed(&web, ServiceError::NotFound),
     }
 }
@@ -408,18 +418,18 @@ pub(super) async fn take_code(
         Ok(d) => d,
         Err(r) => return r,
     };
-    let Some((_, c, _)) = look(&desk, &id, &contact) else {
+    let Some(c) = point(&desk, &id, &contact) else {
         return failed(&web, ServiceError::NotFound);
     };
     // People read a code out in groups.
     let code: String = form.get("code").chars().filter(|c| !c.is_whitespace()).collect();
     match web.service.take_code(&desk.session.caller, &area, &id, &contact, &code).await {
-        Ok(()) => see_other(&format!("/directory/{area}")),
+        Ok(()) => see_other(&home(&area, &id)),
         Err(ServiceError::Invalid(p)) => {
             let said: Vec<Said> =
                 p.iter().map(|p| Said::new("code", &format!("this code {}", p.message))).collect();
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            desk.form(&web, status, &code_page(&desk, c, false), form.typed(), &said)
+            desk.form(&web, status, &code_page(&desk, &id, c, false), form.typed(), &said)
         }
         Err(e) => failed(&web, e),
     }

@@ -7,11 +7,13 @@ use super::words;
 use crate::domain::alert::{AlertKind, Channel};
 use crate::domain::civil_time::{self, Reading};
 use crate::domain::directory::{
-    Area, Contact, LastStep, PointKind, Rule, Step, Urgency, When, Whom, default_steps,
+    self, Area, Contact, LAST_STEP, LastStep, PointKind, Rule, Standing, Step, Urgency, When, Whom,
+    default_steps,
 };
 use crate::service::{DryRun, length};
 use crate::web::Web;
 use crate::web::form::Form;
+use crate::web::pages::failed;
 use crate::web::request;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -19,7 +21,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn show(
     State(web): State<Web>,
@@ -50,7 +52,12 @@ pub(super) async fn show(
     if wrong.is_some() {
         status = StatusCode::UNPROCESSABLE_ENTITY;
     }
+    let standings = match web.service.standings(&desk.area.id).await {
+        Ok(s) => s,
+        Err(e) => return failed(&web, e),
+    };
     let own = json!({
+        "humans": humans(&desk.area, &standings),
         "rules": rules,
         "usual": steps(&default_steps()),
         "usual_last": last(desk.area.last_step.as_ref(), &desk.area),
@@ -325,6 +332,29 @@ fn last_page(desk: &Desk) -> FormPage {
         back: format!("/directory/{}/policy", desk.area.id),
         ..FormPage::default()
     }
+}
+
+/// The contact points of whoever is named to ring, and how each stands.
+fn humans(area: &Area, standings: &BTreeMap<String, Standing>) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    for l in area.last_steps() {
+        for c in &l.contacts {
+            let lanes = directory::lanes(area, LAST_STEP, c, None);
+            let known: Vec<&Standing> = lanes.iter().filter_map(|p| standings.get(&p.id)).collect();
+            let row = json!({
+                "id": c.id,
+                "name": l.name,
+                "kind": c.kind.label(),
+                "address": c.address,
+                "unusable": known.iter().find_map(|s| s.unusable.as_ref()),
+                "worked_at": known.iter().filter_map(|s| s.worked_at.max(s.verified_at)).max(),
+            });
+            if !out.contains(&row) {
+                out.push(row);
+            }
+        }
+    }
+    out
 }
 
 pub(super) async fn last_form(
