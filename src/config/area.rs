@@ -4,7 +4,7 @@
 use super::{Config, Provider};
 use crate::domain::alert::{AlertKind, Channel, Recipient};
 use crate::domain::calendar::Calendar;
-use crate::domain::directory::{self, Contact, Hidden, Known, PointKind};
+use crate::domain::directory::{self, Contact, Hidden, Known, LAST_STEP, PointKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
@@ -101,20 +101,19 @@ impl Directory {
     ///
     /// # Errors
     /// In words: two contacts of one name, a webhook without a usable secret.
-    pub fn put(&mut self, area: Area, version: i64) -> Result<(), String> {
+    pub fn put(&mut self, mut area: Area, version: i64) -> Result<(), String> {
+        area.name_last_points_apart();
         let mut secrets = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for agency in &area.agencies {
-            for (c, _) in agency.points() {
-                let lane = area.point_name(&agency.id, &c.id);
-                if !seen.insert(lane.clone()) {
-                    return Err(format!("contact {lane} is named twice"));
-                }
-                if c.kind == PointKind::Webhook {
-                    let keys =
-                        webhook_secrets(c).map_err(|why| format!("contact {lane}: {why}"))?;
-                    secrets.insert(lane, keys);
-                }
+        for (under, c, _) in area.points() {
+            let lane = area.point_name(under, &c.id);
+            // One human may be named to ring in several rules.
+            if !seen.insert(lane.clone()) && under != LAST_STEP {
+                return Err(format!("contact {lane} is named twice"));
+            }
+            if c.kind == PointKind::Webhook {
+                let keys = webhook_secrets(c).map_err(|why| format!("contact {lane}: {why}"))?;
+                secrets.insert(lane, keys);
             }
         }
         let prefix = format!("{}/", area.id);

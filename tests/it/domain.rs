@@ -692,6 +692,26 @@ told_of = ["jar_triggered"]
     }
 
     #[test]
+    fn two_people_named_to_ring_are_not_taken_for_one() {
+        let last = |n: u8, at: &str| {
+            format!(
+                "[{at}]\nname = \"Manager {n}\"\nnumber = \"07700 90019{n}\"\nafter_seconds = 900\n[[{at}.contact]]\nid = \"phone\"\nchannel = \"mobile\"\naddress = \"07700 90019{n}\"\n"
+            )
+        };
+        let rule = |n: u8| {
+            format!(
+                "[[policy]]\nagencies = [\"police\"]\nevents = [\"jar_triggered\"]\n{}",
+                last(n, "policy.last")
+            )
+        };
+        let mut a = read(&format!("{DESK}{}{}{}", last(1, "last_step"), rule(2), rule(1)));
+        a.name_last_points_apart();
+        let ids: Vec<&str> =
+            a.last_steps().flat_map(|l| &l.contacts).map(|c| c.id.as_str()).collect();
+        assert_eq!(ids, ["phone", "phone-2", "phone"], "the same one keeps one name");
+    }
+
+    #[test]
     fn an_agency_that_only_a_rule_tells_is_told() {
         let rule = "[[policy]]\nagencies = [\"police\"]\nevents = [\"death_notified\"]\n";
         let a = read(rule);

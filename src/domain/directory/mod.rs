@@ -21,6 +21,7 @@ use super::jar::ExtraTrigger;
 use super::rota::Rota;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -185,6 +186,22 @@ impl Area {
     /// Whoever is named to ring when nobody answers: the area's, then those of single rules.
     pub fn last_steps(&self) -> impl Iterator<Item = &LastStep> {
         self.last_step.iter().chain(self.policy.iter().filter_map(|r| r.last.as_ref()))
+    }
+
+    /// Gives two points of people named to ring names of their own where they share one and are not
+    /// the same: what is known of a point is kept under its name.
+    pub fn name_last_points_apart(&mut self) {
+        let rules = self.policy.iter_mut().filter_map(|r| r.last.as_mut());
+        let mut taken: BTreeMap<String, String> = BTreeMap::new();
+        for c in self.last_step.iter_mut().chain(rules).flat_map(|l| &mut l.contacts) {
+            let first = c.id.clone();
+            let mut n = 2;
+            while taken.get(&c.id).is_some_and(|address| *address != c.address) {
+                c.id = format!("{first}-{n}");
+                n += 1;
+            }
+            taken.insert(c.id.clone(), c.address.clone());
+        }
     }
 
     /// Every contact point that a message may go to: what it stands under, and whose it is. Those
