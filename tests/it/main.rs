@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::pedantic)] // tests and benches say what they expect
 
 mod access;
+mod answers;
 mod api;
 mod case_page;
 mod commands;
@@ -31,3 +32,5 @@ mod stories;
 #[allow(dead_code)] // a telling has words that one slice does not use
 mod story;
 mod support;
+mod visitor;
+mod waiting;
