@@ -59,13 +59,17 @@ async fn cara_is_next(mut story: Story, who: &str, means: Means) {
     assert_eq!(alert.progress.phase, Phase::Climbing, "still open");
     assert!(alert.acknowledged.is_none());
     let office = Visitor::of(&story, "coordinator", "northshire", None).await;
-    let line = format!("<span class=\"late\">cannot attend</span>: {who}, who named Cara Successor");
+    let line =
+        format!("<span class=\"late\">cannot attend</span>: {who}, who named Cara Successor");
     for path in ["/board".to_owned(), format!("/cases/{case}/reached")] {
         let (_, page) = office.page(&path).await;
         assert!(page.contains(&line), "{path}: {page}");
     }
     let (_, t) = story.get(&format!("/api/v1/cases/{case}/timeline")).await;
-    let said = format!("The police: {who} cannot attend ({}); named Cara Successor, tried ", means.label());
+    let said = format!(
+        "The police: {who} cannot attend ({}); named Cara Successor, tried ",
+        means.label()
+    );
     assert!(t.to_string().contains(&said), "{said} is not in {t}");
     // They have the usual time; then the ladder goes on.
     story.forward(seconds(179)).await;

@@ -27,7 +27,9 @@ impl Visitor {
             created_at: story.now(),
             disabled_at: None,
         };
-        assert!(story.node().with(move |s| async move { s.store.add_user(row).await.unwrap() }).await);
+        assert!(
+            story.node().with(move |s| async move { s.store.add_user(row).await.unwrap() }).await
+        );
         let base = story.node().url.clone();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
