@@ -10,6 +10,7 @@ mod case_page;
 mod commands;
 mod components;
 mod copies;
+mod cover;
 mod desk;
 mod directory;
 mod documents;
