@@ -17,6 +17,7 @@ mod documents;
 mod domain;
 #[allow(dead_code)] // other tests script what this slice does not
 mod doubles;
+mod drills;
 mod exchange;
 mod faults;
 mod likeness;
