@@ -11,6 +11,7 @@ mod commands;
 mod components;
 mod copies;
 mod cover;
+mod daily_copy;
 mod desk;
 mod directory;
 mod documents;
