@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod api;
+mod broken_systems;
 mod case_page;
 mod commands;
 mod components;
