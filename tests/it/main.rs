@@ -23,6 +23,7 @@ mod drills;
 mod exchange;
 mod faults;
 mod likeness;
+mod nodes;
 mod notify_flow;
 mod privacy;
 mod providers;
