@@ -23,6 +23,7 @@ mod drills;
 mod exchange;
 mod faults;
 mod likeness;
+mod mail_faults;
 mod nodes;
 mod notify_flow;
 mod privacy;
