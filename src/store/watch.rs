@@ -89,6 +89,20 @@ impl Store {
         )
     }
 
+    /// Areas whose daily copy failed within the last day and has not been made since, with when it
+    /// failed first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn copies_missing(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, DateTime<Utc>)>, StoreError> {
+        const SQL: &str = "SELECT substr(f.what, 13), MIN(f.at) FROM done f WHERE f.what LIKE 'copy-failed/%' AND f.at > $1 AND NOT EXISTS (SELECT 1 FROM done d WHERE d.what = 'copy/' || substr(f.what, 13) AND d.at >= f.at) GROUP BY 1 ORDER BY 1";
+        let since = now - Duration::days(1);
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(since).fetch_all(p).await?))
+    }
+
     /// Brings retries that lie further ahead than any schedule allows (a clock was wrong) back to
     /// now, and takes back leases that do: the clock that set them may be long gone with its
     /// worker, and nobody else takes a message under lease. How many.

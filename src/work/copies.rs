@@ -6,6 +6,7 @@ use crate::domain::directory::Area;
 use crate::platform::age_file;
 use crate::service::{Service, ServiceError};
 use crate::store::StoreError;
+use crate::store::changes::{ChangeSet, DoneRow};
 use chrono::NaiveDate;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -17,6 +18,27 @@ use std::path::Path;
 /// # Errors
 /// The database failed, or the copy could be put nowhere; then it is due again.
 pub async fn write(
+    service: &Service,
+    to: &Copies,
+    area: &Area,
+    day: NaiveDate,
+) -> Result<(), ServiceError> {
+    let done = make(service, to, area, day).await;
+    if done.is_err() {
+        // Kept for the watcher, who tells the office until a later try succeeds.
+        let failed = DoneRow {
+            what: format!("copy-failed/{}", area.id),
+            day: day.to_string(),
+            at: service.clock.now(),
+        };
+        // A conflict means that it is known; a database that is away has findings of its own.
+        let _ =
+            service.store.commit(ChangeSet { done: vec![failed], ..ChangeSet::default() }).await;
+    }
+    done
+}
+
+async fn make(
     service: &Service,
     to: &Copies,
     area: &Area,

@@ -106,6 +106,13 @@ async fn areas(service: &Service, round: &mut Round) -> Result<(), ServiceError>
         let words = format!("{n} messages of open alerts were given up: ring those partners.");
         round.findings.push(Finding { what: format!("dead_letters/{area}"), area, words });
     }
+    for (area, since) in service.store.copies_missing(service.clock.now()).await? {
+        let since = crate::alerts::words::when(since);
+        let words = format!(
+            "The daily copy of open cases has not been put where it belongs since {since}: look at the log and at the settings under [copy]."
+        );
+        round.findings.push(Finding { what: format!("copy/{area}"), area, words });
+    }
     let today = service.directory();
     for a in today.areas() {
         let usable = |p: &ContactPoint| !today.is_unusable(&a.id, &p.id);

@@ -321,6 +321,8 @@ pub struct Story {
     pub db: Db,
     pub look: Look,
     pub clock: Arc<ManualClock>,
+    /// Clocks of nodes that go by another than the first one's.
+    pub other_clocks: Vec<Arc<ManualClock>>,
     pub sink: Sink,
     pub gateway: GatewayDouble,
     pub mail: MailDouble,
@@ -399,6 +401,7 @@ impl Story {
             db,
             look,
             clock,
+            other_clocks: Vec::new(),
             sink,
             gateway,
             mail,
@@ -428,6 +431,20 @@ impl Story {
     pub async fn another_node(&mut self) {
         let n = Node::start(&self.config, self.directory.clone(), self.clock.clone()).await;
         self.nodes.push(n);
+    }
+
+    /// A second node on the same database whose clock is wrong by so much.
+    pub async fn another_node_off_by(&mut self, by: Duration) {
+        let clock = ManualClock::at(self.now() + by);
+        let n = Node::start(&self.config, self.directory.clone(), clock.clone()).await;
+        self.nodes.push(n);
+        self.other_clocks.push(clock);
+    }
+
+    /// The furthest clock of any node: what is due by it will be done.
+    fn latest(&self) -> DateTime<Utc> {
+        let others = self.other_clocks.iter().map(clock_now);
+        others.fold(self.now(), DateTime::max)
     }
 
     /// A power cut of a node, and a new one in its place.
@@ -505,6 +522,9 @@ impl Story {
     pub async fn forward(&mut self, by: Duration) {
         self.settle().await;
         self.clock.forward(by);
+        for c in &self.other_clocks {
+            c.forward(by);
+        }
         self.settle().await;
     }
 
@@ -513,7 +533,7 @@ impl Story {
     pub async fn settle(&mut self) {
         let started = Instant::now();
         loop {
-            let now = self.now();
+            let now = self.latest();
             if self.look.unsettled(now).await == 0 {
                 break;
             }

@@ -1,6 +1,7 @@
 //! A mail server in the process: enough SMTP to take what our mailer sends, whatever the hour.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -12,6 +13,9 @@ pub struct Mail {
     pub text: String,
 }
 
+/// Never answered, the connection kept.
+pub const SILENCE: &str = "silence";
+
 /// Addresses and the reply they get instead of a yes, such as `550 no such mailbox`.
 type Moods = Vec<(String, String)>;
 
@@ -20,13 +24,20 @@ pub struct MailDouble {
     pub port: u16,
     got: Arc<Mutex<Vec<Mail>>>,
     moods: Arc<Mutex<Moods>>,
+    /// What goes before the greeting; none: nobody is ever greeted.
+    greets_after: Arc<Mutex<Option<Duration>>>,
 }
 
 impl MailDouble {
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let double = Self { port, got: Arc::default(), moods: Arc::default() };
+        let double = Self {
+            port,
+            got: Arc::default(),
+            moods: Arc::default(),
+            greets_after: Arc::new(Mutex::new(Some(Duration::ZERO))),
+        };
         let me = double.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -51,10 +62,21 @@ impl MailDouble {
         }
     }
 
+    /// How long it thinks before it greets; none: it takes connections and says nothing.
+    pub fn greet_after(&self, wait: Option<Duration>) {
+        *self.greets_after.lock().unwrap() = wait;
+    }
+
     async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
         let mut to = Vec::new();
+        let greets_after = *self.greets_after.lock().unwrap();
+        match greets_after {
+            Some(wait) => tokio::time::sleep(wait).await,
+            // Held until the client hangs up.
+            None => while lines.next_line().await?.is_some() {},
+        }
         write.write_all(b"220 double\r\n").await?;
         while let Some(line) = lines.next_line().await? {
             let word = line.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
@@ -92,6 +114,10 @@ impl MailDouble {
                 "HELO" | "MAIL" | "NOOP" => "250 ok".to_owned(),
                 _ => "502 not here".to_owned(),
             };
+            if reply == SILENCE {
+                while lines.next_line().await?.is_some() {}
+                return Ok(());
+            }
             write.write_all(reply.as_bytes()).await?;
             write.write_all(b"\r\n").await?;
         }
