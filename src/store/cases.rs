@@ -92,6 +92,18 @@ impl Store {
         )
     }
 
+    /// When the last message of an alert was made; none if none ever was.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn last_message_at(
+        &self,
+        alert: AlertId,
+    ) -> Result<Option<DateTime<Utc>>, StoreError> {
+        const SQL: &str = "SELECT MAX(created_at) FROM delivery WHERE alert_id = $1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(alert.0).fetch_one(p).await?))
+    }
+
     /// Records that somebody opened what an alert leads to.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::domain::directory::{self, Area};
 use crate::service::{Service, ServiceError};
 use crate::store::CommitError;
 use crate::store::changes::{ChangeSet, DoneRow};
-use chrono::{DateTime, Datelike, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc, Weekday};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -34,60 +34,90 @@ pub async fn daily(
     }
 }
 
-/// Does what is due by now and not done.
+/// Does what is due by now and not done. What fails in one area stops none of the others.
 ///
 /// # Errors
-/// The database failed; what was not done is due again.
+/// The first thing that failed; what was not done is due again.
 pub async fn once(
     service: &Service,
     settings: &Settings,
     copies: &Copies,
 ) -> Result<(), ServiceError> {
     let now = service.clock.now();
-    let local = civil_time::local(now);
     let today = service.directory();
+    let mut all = Vec::new();
     for area in today.areas() {
-        let day = local.date().to_string();
-        let is_time = |at: NaiveTime| local.time() >= at;
-        if is_time(settings.tonight_at)
-            && is_open(service, &format!("tonight/{}", area.id), &day).await?
-        {
-            tonight(service, area, now, &day).await?;
-        }
-        let what = format!("test/{}", area.id);
-        let week = week_of(local.date());
-        let from_monday = |w: chrono::Weekday| w.num_days_from_monday();
-        let is_day = local.weekday() == settings.test_weekday;
-        let is_over = from_monday(local.weekday()) > from_monday(settings.test_weekday);
-        // If nothing ran on the day itself it is made good later in the week; not where there never
-        // was a test, so that a new installation does not begin with one.
-        let is_missed = is_over
-            && !is_open(service, &what, &week_of(local.date() - chrono::Days::new(7))).await?;
-        if (is_day || is_missed)
-            && is_time(settings.test_at)
-            && is_open(service, &what, &week).await?
-        {
-            test(service, area, now, &week).await?;
-        }
-        if copies.wanted()
-            && is_time(copies.at)
-            && is_open(service, &format!("copy/{}", area.id), &day).await?
-        {
-            super::copies::write(service, copies, area, local.date()).await?;
-            let set = ChangeSet {
-                done: vec![done(&format!("copy/{}", area.id), &day, now)],
-                ..ChangeSet::default()
-            };
-            first_only(service.store.commit(set).await)?;
-        }
+        all.push(evening(service, area, settings, now).await);
+        all.push(weekly(service, area, settings, now).await);
+    }
+    // After all words: a store that hangs keeps none of them back.
+    for area in today.areas() {
+        all.push(copy(service, area, copies, now).await);
     }
     service.store.forget_old(now).await?;
     // Longer than any upload may take.
     service.store.forget_arrivals(now - chrono::Duration::hours(2)).await?;
+    all.into_iter().collect()
+}
+
+async fn evening(
+    service: &Service,
+    area: &Area,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    let local = civil_time::local(now);
+    let day = local.date().to_string();
+    if local.time() >= settings.tonight_at
+        && is_open(service, &format!("tonight/{}", area.id), &day).await?
+    {
+        tonight(service, area, now, &day).await?;
+    }
     Ok(())
 }
 
-fn week_of(day: chrono::NaiveDate) -> String {
+async fn weekly(
+    service: &Service,
+    area: &Area,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    let local = civil_time::local(now);
+    let what = format!("test/{}", area.id);
+    let week = week_of(local.date());
+    let from_monday = |w: Weekday| w.num_days_from_monday();
+    let is_day = local.weekday() == settings.test_weekday;
+    let is_over = from_monday(local.weekday()) > from_monday(settings.test_weekday);
+    // If nothing ran on the day itself it is made good later in the week; not where there never was
+    // a test, so that a new installation does not begin with one.
+    let last_week = week_of(local.date() - Days::new(7));
+    let is_missed = is_over && !is_open(service, &what, &last_week).await?;
+    if (is_day || is_missed)
+        && local.time() >= settings.test_at
+        && is_open(service, &what, &week).await?
+    {
+        test(service, area, now, &week).await?;
+    }
+    Ok(())
+}
+
+async fn copy(
+    service: &Service,
+    area: &Area,
+    copies: &Copies,
+    now: DateTime<Utc>,
+) -> Result<(), ServiceError> {
+    let local = civil_time::local(now);
+    let (what, day) = (format!("copy/{}", area.id), local.date().to_string());
+    if copies.wanted() && local.time() >= copies.at && is_open(service, &what, &day).await? {
+        super::copies::write(service, copies, area, local.date()).await?;
+        let set = ChangeSet { done: vec![done(&what, &day, now)], ..ChangeSet::default() };
+        first_only(service.store.commit(set).await)?;
+    }
+    Ok(())
+}
+
+fn week_of(day: NaiveDate) -> String {
     format!("{}-W{:02}", day.iso_week().year(), day.iso_week().week())
 }
 

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -43,16 +44,18 @@ pub(super) async fn show(
     headers: HeaderMap,
     Path(token): Path<String>,
 ) -> Response {
-    let (alert, row, notice) = match open(&web, &token).await {
+    let (alert, asked) = match open(&web, &token).await {
         Ok(found) => found,
         Err(r) => return r,
     };
     // Only a browser that a person steers says that it navigates; scanners fetch.
     let navigates = headers.get("sec-fetch-mode").is_some_and(|v| v == "navigate");
-    if navigates && row.rank < AlertState::Opened.rank() {
+    if navigates && asked.row.rank < AlertState::Opened.rank() {
         record_opened(&web, alert).await;
     }
-    page(&web, StatusCode::OK, &token, &row, &notice, &Form::default(), None, false)
+    let over = asked.is_over(&web);
+    let status = if over { StatusCode::GONE } else { StatusCode::OK };
+    page(&web, status, &token, &asked, &Form::default(), None, false)
 }
 
 async fn record_opened(web: &Web, alert: AlertId) {
@@ -75,7 +78,7 @@ pub(super) async fn send(
     Path(token): Path<String>,
     body: Body,
 ) -> Response {
-    let (alert, row, notice) = match open(&web, &token).await {
+    let (alert, asked) = match open(&web, &token).await {
         Ok(found) => found,
         Err(r) => return r,
     };
@@ -89,15 +92,14 @@ pub(super) async fn send(
             &web,
             StatusCode::FORBIDDEN,
             &token,
-            &row,
-            &notice,
+            &asked,
             &form,
             Some("Press the button on this page"),
             false,
         );
     }
-    if is_expired(&web, &row) {
-        return page(&web, StatusCode::GONE, &token, &row, &notice, &form, None, false);
+    if asked.is_expired(&web) {
+        return page(&web, StatusCode::GONE, &token, &asked, &form, None, false);
     }
     let reply = match form.get("answer") {
         "cannot" => Reply::Cannot(HandOn {
@@ -118,45 +120,57 @@ pub(super) async fn send(
     };
     match web.service.acknowledge_by_link(alert, ack).await {
         Ok(_) => {
-            let recalled = row.state == AlertState::Recalled.word();
-            let row = if recalled || form.get("answer") == "cannot" {
-                row
-            } else {
-                AlertRow {
-                    state: "acknowledged".to_owned(),
-                    rank: 8,
-                    phase: "settled".to_owned(),
-                    ..row
-                }
-            };
-            page(&web, StatusCode::OK, &token, &row, &notice, &form, None, true)
+            let mut asked = asked;
+            let recalled = asked.row.state == AlertState::Recalled.word();
+            if !recalled && form.get("answer") != "cannot" {
+                asked.row.state = "acknowledged".to_owned();
+                asked.row.rank = 8;
+                asked.row.phase = "settled".to_owned();
+            }
+            page(&web, StatusCode::OK, &token, &asked, &form, None, true)
         }
         Err(ServiceError::Invalid(p)) => {
             let said = p.first().map(|p| p.message.clone()).unwrap_or_default();
-            page(
-                &web,
-                StatusCode::UNPROCESSABLE_ENTITY,
-                &token,
-                &row,
-                &notice,
-                &form,
-                Some(&said),
-                false,
-            )
+            page(&web, StatusCode::UNPROCESSABLE_ENTITY, &token, &asked, &form, Some(&said), false)
         }
         Err(ServiceError::Refused(Refusal::AnsweredBefore)) => {
             let said = "Somebody has answered this already, and a link answers once. If nobody can come after all, ring the number below now.";
-            page(&web, StatusCode::CONFLICT, &token, &row, &notice, &form, Some(said), false)
+            page(&web, StatusCode::CONFLICT, &token, &asked, &form, Some(said), false)
         }
         Err(e) => super::failed(&web, e),
     }
 }
 
-fn is_expired(web: &Web, row: &AlertRow) -> bool {
-    web.service.clock.now() > web.links.until(row.planned_at)
+/// What a link leads to.
+struct Asked {
+    row: AlertRow,
+    notice: Notice,
+    /// When the last message with this link was made: an alert that climbs for days goes on sending
+    /// a link that works.
+    sent_at: DateTime<Utc>,
 }
 
-async fn open(web: &Web, token: &str) -> Result<(AlertId, AlertRow, Notice), Response> {
+impl Asked {
+    fn is_expired(&self, web: &Web) -> bool {
+        web.service.clock.now() > web.links.until(self.sent_at)
+    }
+
+    fn is_acknowledged(&self) -> bool {
+        self.row.state == AlertState::Acknowledged.word()
+            && !matches!(self.row.phase.as_str(), "climbing" | "ringing")
+    }
+
+    fn is_recalled(&self) -> bool {
+        self.row.state == AlertState::Recalled.word()
+    }
+
+    /// The page has nothing to say but that the link has run out.
+    fn is_over(&self, web: &Web) -> bool {
+        self.is_expired(web) && !self.is_acknowledged() && !self.is_recalled()
+    }
+}
+
+async fn open(web: &Web, token: &str) -> Result<(AlertId, Asked), Response> {
     let wrong = || {
         web.templates.error(
             StatusCode::NOT_FOUND,
@@ -168,7 +182,10 @@ async fn open(web: &Web, token: &str) -> Result<(AlertId, AlertRow, Notice), Res
     match web.service.store.alert(alert).await {
         Ok(Some(row)) => {
             let notice = serde_json::from_str(&row.notice).map_err(|_| wrong())?;
-            Ok((alert, row, notice))
+            let last = web.service.store.last_message_at(alert).await;
+            let last = last.map_err(|e| super::failed(web, e.into()))?;
+            let sent_at = last.map_or(row.planned_at, |at| at.max(row.planned_at));
+            Ok((alert, Asked { row, notice, sent_at }))
         }
         Ok(None) => Err(wrong()),
         Err(e) => Err(super::failed(web, e.into())),
@@ -180,21 +197,20 @@ fn page(
     web: &Web,
     status: StatusCode,
     token: &str,
-    row: &AlertRow,
-    notice: &Notice,
+    asked: &Asked,
     form: &Form,
     error: Option<&str>,
     done_now: bool,
 ) -> Response {
+    let notice = &asked.notice;
     let context = Context {
         token,
         notice,
         kind: notice.kind.label(),
-        state: &row.state,
-        acknowledged: row.state == AlertState::Acknowledged.word()
-            && !matches!(row.phase.as_str(), "climbing" | "ringing"),
-        recalled: row.state == AlertState::Recalled.word(),
-        expired: is_expired(web, row),
+        state: &asked.row.state,
+        acknowledged: asked.is_acknowledged(),
+        recalled: asked.is_recalled(),
+        expired: asked.is_expired(web),
         done_now,
         name: form.get("name"),
         role: form.get("role"),
@@ -203,7 +219,7 @@ fn page(
         to: form.get("to"),
         reach: form.get("reach"),
         handed_on: done_now && form.get("answer") == "cannot",
-        until: crate::alerts::words::when(web.links.until(row.planned_at)),
+        until: crate::alerts::words::when(web.links.until(asked.sent_at)),
         error,
     };
     web.templates.page(status, "acknowledge.html", context)
