@@ -369,6 +369,58 @@ async fn too_many_requests_wait_and_notifications_go_through() {
     assert_eq!(app.get("/health/live").await.0, 200);
 }
 
+/// Twenty people of one hospital notify page by page, behind the address from which an office has read
+/// all that it may; and a flood of notifications is stopped in the middle of the pages too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_notifies_page_by_page_whatever_else_it_reads() {
+    let app = app_with(|c| c.limits.pages_a_minute = 60).await;
+    while app.page("/sign-in", "").await.0 != 429 {}
+    let tell = |n: usize| {
+        let app = &app;
+        async move {
+            let page = app.page("/notify", "").await.1;
+            let key = page.split("name=\"_key\" value=\"").nth(1).unwrap();
+            let key = key.split('"').next().unwrap().to_owned();
+            let begun = [("_key", key.as_str()), ("_version", "0"), ("event", "death")];
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(begun).finish();
+            let r = app.http.post(format!("{}/notify/what", app.url)).body(body).send();
+            let r = r.await.unwrap();
+            assert_eq!(r.status(), 303, "{n}");
+            let cookie = r.headers()["set-cookie"].to_str().unwrap();
+            let cookie = cookie.split(';').next().unwrap().to_owned();
+            for page in ["who", "when", "where", "sudden", "cause", "care", "caller"] {
+                assert_eq!(
+                    app.page(&format!("/notify/{page}"), &cookie).await.0,
+                    200,
+                    "{n} {page}"
+                );
+                let field = match page {
+                    "caller" => ("notifier.telephone", "07700 900123"),
+                    _ => ("child.family_name", "Quorlswick"),
+                };
+                let path = format!("/notify/{page}");
+                let typed = [("_version", "9999"), field];
+                assert_eq!(app.form(&path, &cookie, &typed).await.0, 303, "{n} {page}");
+            }
+            assert_eq!(app.page("/notify/check", &cookie).await.0, 200, "{n}");
+            let (s, to, _) = app.form("/notify/send", &cookie, &[]).await;
+            assert_eq!((s, to.as_str()), (303, "/notify/done"), "{n}");
+            for _ in 0..3 {
+                assert_eq!(app.page("/notify/done/told", &cookie).await.0, 200, "{n}");
+            }
+        }
+    };
+    futures_util::future::join_all((0..20).map(tell)).await;
+    assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 20);
+    let few = app_with(|c| c.limits.notify_a_minute = 5).await;
+    let mut said = Vec::new();
+    for _ in 0..8 {
+        said.push(few.form("/notify/who", "", &[("child.family_name", "x")]).await.0);
+    }
+    assert!(said.contains(&429), "pages of a notification are counted as one: {said:?}");
+    assert_eq!(few.page("/sign-in", "").await.0, 200, "and nothing else is");
+}
+
 /// F15: what is too long, too deep, too many or packed is refused in bounded time.
 #[tokio::test(flavor = "multi_thread")]
 async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
