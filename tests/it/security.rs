@@ -2,9 +2,14 @@
 
 use crate::access::served;
 use crate::faults::Program;
-use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering};
+use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering, until};
+use child_death_review::alerts::link::Links;
+use child_death_review::auth::policy::Caller;
 use child_death_review::config::Config;
+use child_death_review::domain::id::AlertId;
 use child_death_review::platform::clock::SystemClock;
+use child_death_review::service::Invited;
+use child_death_review::store::ServiceKey;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -118,6 +123,137 @@ async fn no_change_without_the_sessions_word() {
         .unwrap();
     assert_eq!(forged.status(), 403, "signing in is not forged either");
     assert_eq!(app.page("/", &cookie).await.0, 200, "the session still stands");
+}
+
+/// Every table that a form of a stranger could change, as comparable text.
+async fn open_tables(db: &Db) -> Vec<String> {
+    let mut out = Vec::new();
+    for q in [
+        "SELECT group_concat(hex(id) || version || COALESCE(sent_at, '') || changed_at) FROM draft",
+        "SELECT group_concat(hex(stream_id) || version) FROM journal",
+        "SELECT group_concat(hex(id) || state || phase) FROM alert",
+        "SELECT group_concat(hex(id)) FROM delivery",
+        "SELECT group_concat(hex(id)) FROM bulletin",
+        "SELECT COUNT(*) FROM session",
+        "SELECT COUNT(*) FROM sign_in_step",
+        "SELECT COUNT(*) FROM known_device",
+        "SELECT group_concat(hex(id) || COALESCE(used_at, '')) FROM invitation",
+        "SELECT group_concat(hex(id) || COALESCE(password_hash, '') || COALESCE(disabled_at, '')) FROM user_account",
+        "SELECT COUNT(*) FROM audit",
+    ] {
+        out.push(format!("{q}: {}", db.text(q).await));
+    }
+    out
+}
+
+/// Forms that need no session act for no other site: refused, nothing changed, no cookie set.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_site_acts_through_the_open_forms() {
+    let app = app_with(|c| c.server.public_url = "http://localhost".into()).await;
+    app.add_user("c@x.example", "coordinator", "northshire", None).await;
+    let a = app.notify(triggering()).await;
+    let key = app.service().store.service_key(ServiceKey::Links).clone();
+    let links = Links::new(key, &app.url);
+    let police = a["alerts"].as_array().unwrap().iter().find(|x| x["agency"] == "police").unwrap();
+    let alert = uuid::Uuid::parse_str(police["id"].as_str().unwrap()).unwrap();
+    let answer = links.acknowledge(AlertId(alert));
+    let invited = Invited {
+        name: "Somebody Else".into(),
+        email: "new@x.example".into(),
+        role: "coordinator".into(),
+        area: "northshire".into(),
+        agency: None,
+    };
+    let by = Caller::operator();
+    let invitation = app.service().invite(&by, &invited, 72, false).await.unwrap();
+    let invitation = links.invitation(invitation);
+    // A draft that was begun, and one that was sent.
+    let (open, code) = begun(&app).await;
+    let (sent, _) = begun(&app).await;
+    assert_eq!(
+        app.form(
+            "/notify/caller",
+            &sent,
+            &[("_version", "9"), ("notifier.telephone", "07700 900987")]
+        )
+        .await
+        .0,
+        303
+    );
+    assert_eq!(app.form("/notify/send", &sent, &[]).await.1, "/notify/done");
+    // Nothing changes by itself any more.
+    let alerts = "SELECT COUNT(*) FROM alert WHERE state IN ('planned', 'sending')";
+    until("sent", || async { app.db.number(alerts).await == 0 }).await;
+    let prefixes = ["/notify", "/a/", "/invitation/", "/sign-in"];
+    let foreign: [&[(&str, &str)]; 4] = [
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.example")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+    ];
+    let fields = [
+        ("_key", "a-key-of-another-site-that-is-as-long-as-ours-are"),
+        ("_version", "9"),
+        ("event", "death"),
+        ("child.family_name", "Forged"),
+        ("notifier.telephone", "07700 900123"),
+        ("code", code.as_str()),
+        ("_mail", "thief@evil.example"),
+        ("_from", "A"),
+        ("_to", "B"),
+        ("name", "Sgt Forged"),
+        ("answer", "can"),
+        ("email", "c@x.example"),
+        ("password", "correct horse battery"),
+        ("_anyway", "yes"),
+    ];
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let mut routes = 0;
+    for (method, path) in served() {
+        if method != "post" || !prefixes.iter().any(|p| path.starts_with(p)) {
+            continue;
+        }
+        routes += 1;
+        let paths: Vec<String> = match path.as_str() {
+            "/a/{token}" => vec![answer.replace(&app.url, "")],
+            "/invitation/{token}" => vec![invitation.replace(&app.url, "")],
+            "/notify/{page}" => ["what", "who", "caller"].map(|p| format!("/notify/{p}")).into(),
+            "/notify/more/{section}" => vec!["/notify/more/child".to_owned()],
+            p => vec![p.to_owned()],
+        };
+        for path in paths {
+            for cookie in [&open, &sent] {
+                for headers in foreign {
+                    let before = open_tables(&app.db).await;
+                    let mut r =
+                        app.http.post(format!("{}{path}", app.url)).header("cookie", cookie);
+                    for (n, v) in headers {
+                        r = r.header(*n, *v);
+                    }
+                    let r = r.body(body.clone()).send().await.unwrap();
+                    assert_eq!(r.status(), 403, "{path} {headers:?}");
+                    assert!(r.headers().get("set-cookie").is_none(), "{path} {headers:?}");
+                    assert_eq!(open_tables(&app.db).await, before, "{path} {headers:?}");
+                }
+            }
+        }
+    }
+    assert!(routes >= 14, "{routes}");
+    // The same from our own page acts, so that the test means something.
+    let r = app.http.post(&answer).header("sec-fetch-site", "same-origin").body(body).send().await;
+    assert_eq!(r.unwrap().status(), 200);
+}
+
+/// A draft with a page filled in: its cookie and its code.
+async fn begun(app: &App) -> (String, String) {
+    let page = app.page("/notify", "").await.1;
+    let key = page.split("name=\"_key\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let r = app.http.post(format!("{}/notify/what", app.url));
+    let r = r.body(format!("_key={key}&_version=0&event=death")).send().await.unwrap();
+    assert_eq!(r.status(), 303);
+    let cookie = r.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let code = cookie.split_once('=').unwrap().1.to_owned();
+    (cookie, code)
 }
 
 /// A session's cookie is out of scripts' reach, new at each sign-in, and dead after signing out.
