@@ -1,6 +1,7 @@
 //! The security list, row by row: headers, forgery, stored markup, leaks, floods, exhaustion.
 
 use crate::access::served;
+use crate::doubles::mail::MailDouble;
 use crate::faults::Program;
 use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering, until};
 use child_death_review::alerts::link::Links;
@@ -817,6 +818,87 @@ async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     assert_eq!(db.number("SELECT COUNT(*) FROM stream").await, cases);
     let store = p.store().await;
     assert!(store.verify(&[]).await.unwrap().findings.is_empty());
+}
+
+/// A line break in anything that a mail's head is made of adds no line to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_adds_a_header_to_a_mail() {
+    const BREAKS: [&str; 3] =
+        ["\r\nBcc: thief@evil.example", "\nBcc: thief@evil.example", "\rBcc: thief@evil.example"];
+    let (sink, smtp) = (Sink::start().await, MailDouble::start().await);
+    let mut agencies = String::new();
+    for (n, b) in BREAKS.iter().enumerate() {
+        let b = b.replace('\r', "\\r").replace('\n', "\\n");
+        agencies.push_str(&format!(
+            "[[agency]]\nid = \"a{n}\"\nname = \"Agency{b}\"\nring = \"01632 960102\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"mail\"\nchannel = \"email\"\naddress = \"duty{n}@agency.example\"\n"
+        ));
+    }
+    let area = format!(
+        "id = \"northshire\"\nname = \"Northshire\\r\\nBcc: thief@evil.example\"\ncall_back = \"01632 960100\"\n{agencies}"
+    );
+    let port = smtp.port;
+    let change = move |c: &mut Config| {
+        c.mail.host = "127.0.0.1".into();
+        c.mail.port = port;
+    };
+    let app = App::with(Db::sqlite(), sink, &area, change, Arc::new(SystemClock)).await;
+    app.add_user("adm@x.example", "administrator", "*", None).await;
+    app.notify(triggering()).await;
+    until("alerts", || async { smtp.got_from(0).len() >= 3 }).await;
+    // Invitations: the name is said, the address is written to.
+    let cookie = app.sign_in("adm@x.example").await;
+    let word = csrf(&app.page("/users", &cookie).await.1);
+    for (n, b) in BREAKS.iter().enumerate() {
+        let (name, email) = (format!("New Person{b}"), format!("new{n}@x.example"));
+        let bad = format!("{email}{b}");
+        for (address, status) in [(&bad, 422), (&email, 303)] {
+            let all = [
+                ("_csrf", word.as_str()),
+                ("name", &name),
+                ("email", address),
+                ("role", "coordinator"),
+                ("area", "northshire"),
+            ];
+            let (s, _, page) = app.form("/users", &cookie, &all).await;
+            assert_eq!(s, status, "{address:?} {page}");
+        }
+    }
+    // The resume code, to whatever a stranger calls their address.
+    let (draft, _) = begun(&app).await;
+    for (n, b) in BREAKS.iter().enumerate() {
+        for bad in [
+            format!("n{n}@nhs.example{b}"),
+            format!("N{b} <n{n}@nhs.example>"),
+            format!("\"N{b}\"@nhs.example"),
+        ] {
+            assert_eq!(
+                app.form("/notify/code/mail", &draft, &[("_mail", &bad)]).await.0,
+                422,
+                "{bad:?}"
+            );
+        }
+    }
+    assert_eq!(app.form("/notify/code/mail", &draft, &[("_mail", "n@nhs.example")]).await.0, 303);
+    until("all mails", || async { smtp.got_from(0).len() >= 7 }).await;
+    for mail in smtp.got_from(0) {
+        assert!(!mail.to.contains("evil") && !mail.to.contains(','), "{}", mail.to);
+        let head = mail.text.split("\n\n").next().unwrap();
+        for line in head.lines() {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            let ours = [
+                "message-id",
+                "from",
+                "to",
+                "subject",
+                "date",
+                "mime-version",
+                "content-type",
+                "content-transfer-encoding",
+            ];
+            assert!(line.starts_with(' ') || ours.contains(&name.as_str()), "{line:?} in {head}");
+            assert!(!line.contains('\r'), "{line:?}");
+        }
+    }
 }
 
 /// The checklist names no proof that is gone.
