@@ -506,6 +506,14 @@ async fn too_many_requests_wait_and_notifications_go_through() {
     assert_eq!(app.get("/health/live").await.0, 200);
 }
 
+fn packed_with_spaces(text: &str, spaces: usize) -> Vec<u8> {
+    use std::io::Write;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    out.write_all(text.as_bytes()).unwrap();
+    out.write_all(&vec![b' '; spaces]).unwrap();
+    out.finish().unwrap()
+}
+
 /// Twenty people of one hospital notify page by page, behind the address from which an office has read
 /// all that it may; and a flood of notifications is stopped in the middle of the pages too.
 #[tokio::test(flavor = "multi_thread")]
@@ -575,9 +583,15 @@ async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
     assert_eq!(r.send().await.unwrap().status(), 431);
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(app.raw(n, deep.as_bytes(), &[]).await.0, 400);
-    // A hundred kilobytes of zeros packed into a few hundred bytes: taken as what it is, not unpacked.
-    let packed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    // A sound notification with 16 MiB of spaces behind it, packed into a few kilobytes: taken as the
+    // bytes that came. Unpacked it would be too large, or, without its spaces, a notification.
+    let packed = packed_with_spaces(&triggering().to_string(), 16 << 20);
+    assert!(packed.len() < 64 << 10, "{}", packed.len());
     assert_eq!(app.raw(n, &packed, &[("content-encoding", "gzip")]).await.0, 400);
+    let bomb = packed_with_spaces("event=death", 16 << 20);
+    let r = app.http.post(format!("{}/notify", app.url)).header("content-encoding", "gzip");
+    assert_eq!(r.body(bomb).send().await.unwrap().status(), 422, "no form either");
+    assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 0);
     // Many keys, as for a flood of collisions.
     let keys: Vec<String> = (0..30_000).map(|i| format!("\"k{i:05}\":1")).collect();
     let (s, _) = app
