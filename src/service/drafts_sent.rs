@@ -1,20 +1,23 @@
 //! After the notification was sent: who is being told, the rest of the form, what happened next.
 
-use super::Service;
 use super::drafts::{Held, salvage};
 use super::error::{ServiceError, invalid};
 use super::read::AlertDetail;
+use super::{Answer, Service};
 use crate::auth::policy::Caller;
 use crate::domain::alert::{AlertKind, AlertState};
 use crate::domain::case::{self, CaseState};
-use crate::domain::draft::{self, Fields, Section};
+use crate::domain::draft::{self, Draft, Fields, Page, Section, spoken_code};
 use crate::domain::event::StoodIn;
 use crate::domain::id::CaseId;
 use crate::domain::jar::{Assessment, Decision};
 use crate::domain::ready::{Stage, stage};
 use crate::domain::scope::Scope;
+use crate::store::DraftRow;
 use chrono::{DateTime, Duration, Utc};
 use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
 
 /// How long the notifier may add to what they sent.
 pub const FURTHER_HOURS: i64 = 72;
@@ -85,6 +88,37 @@ impl Service {
             agencies,
             further_until: (self.now() < until).then_some(until),
         }))
+    }
+
+    /// A code for whoever sent the whole notification at once, so that they too can see what came of
+    /// it and add the rest. The same form key is the same code, as the same key is the same case.
+    ///
+    /// # Errors
+    /// Not an answer to a notification, or not storable.
+    pub async fn hold_sent(&self, form: &str, answer: &Answer) -> Result<Held, ServiceError> {
+        let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let text = |field: &str| said[field].as_str().unwrap_or_default();
+        let case_id = Uuid::parse_str(text("case_id")).map_err(|_| ServiceError::NotFound)?;
+        let form = format!("one-page/{form}");
+        let id = Uuid::from_slice(&self.store.draft_bytes("id", &form)[..16]).unwrap_or_default();
+        let code = spoken_code(&self.store.draft_bytes("code", &form));
+        let now = self.now();
+        let row = DraftRow {
+            id,
+            code: self.store.draft_digest(&code),
+            area: text("area").to_owned(),
+            step: Page::Check.word().to_owned(),
+            version: 1,
+            started_at: now,
+            changed_at: now,
+            expires_at: now + Duration::days(i64::from(self.what_next_days)),
+            sent_at: Some(now),
+            case_id: Some(case_id),
+            sealed: self.store.seal_draft(id, &Draft::default())?,
+        };
+        // One that is there is this one: the form was sent twice.
+        self.store.add_draft(row).await?;
+        self.draft(&code).await
     }
 
     /// How far the case of a report is, and the partners whom the first case's alerts reach in place
