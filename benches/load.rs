@@ -525,7 +525,7 @@ async fn year(p: &mut Program, sink: &Sink) {
 async fn desk(p: &mut Program) {
     const PASSWORD: &str = "bench-correct-horse-battery";
     p.configure(
-        "[sign_in]\nsecond_factor = \"optional\"\n[limits]\npages_a_minute = 0\napi_a_minute = 0\n",
+        "[sign_in]\nsecond_factor = \"optional\"\n[limits]\nnotify_a_minute = 0\npages_a_minute = 0\napi_a_minute = 0\n",
     );
     let started = Instant::now();
     let cases = std::env::var("CDR_BENCH_CASES").unwrap_or_else(|_| "35000".to_owned());

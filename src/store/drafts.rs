@@ -68,11 +68,11 @@ impl Store {
     /// # Errors
     /// The change was not committed.
     pub async fn add_draft(&self, d: DraftRow) -> Result<bool, StoreError> {
-        const SQL: &str = "INSERT INTO draft (id, code, area, step, version, started_at, changed_at, expires_at, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        const SQL: &str = "INSERT INTO draft (id, code, area, step, version, started_at, changed_at, expires_at, sealed, sent_at, case_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         let done = self
             .task(Box::new(move |conn| {
                 Box::pin(async move {
-                    on!(conn conn, |c| sqlx::query(SQL).bind(d.id).bind(&d.code).bind(&d.area).bind(&d.step).bind(d.version).bind(d.started_at).bind(d.changed_at).bind(d.expires_at).bind(&d.sealed).execute(c).await?.rows_affected());
+                    on!(conn conn, |c| sqlx::query(SQL).bind(d.id).bind(&d.code).bind(&d.area).bind(&d.step).bind(d.version).bind(d.started_at).bind(d.changed_at).bind(d.expires_at).bind(&d.sealed).bind(d.sent_at).bind(d.case_id).execute(c).await?.rows_affected());
                     Ok(())
                 })
             }))

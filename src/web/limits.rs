@@ -24,7 +24,8 @@ const MOST: usize = 65_536;
 /// Requests a minute; 0 is no limit.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budgets {
-    /// By address, for notifications without a token: only the absurd is over it.
+    /// By address, for notifications without a token, each page shown or sent: only the absurd is
+    /// over it.
     pub notify: u32,
     /// By token, for notifications with one.
     pub notify_token: u32,
@@ -163,7 +164,7 @@ fn over(web: &Web, request: &Request) -> Option<Duration> {
             |t| take(Class::Notify, t, b.notify_token),
         );
     }
-    if path == "/notify" || path.starts_with("/a/") {
+    if is_notifying(path) || path.starts_with("/a/") {
         return take(Class::Notify, from, b.notify);
     }
     if path.starts_with("/static/") || path.starts_with("/health/") || path.starts_with("/hooks/") {
@@ -179,6 +180,12 @@ fn over(web: &Web, request: &Request) -> Option<Duration> {
     let session = headers.get(header::COOKIE).map(|v| secret(v.as_bytes()));
     take(Class::Pages, from, b.pages)
         .or_else(|| session.and_then(|s| take(Class::Pages, s, b.pages / 10)))
+}
+
+/// Every page of a notification, shown or sent: one that is told page by page is not to fail in the
+/// middle because an office behind the same address reads many cases.
+fn is_notifying(path: &str) -> bool {
+    path == "/notify" || path.starts_with("/notify/")
 }
 
 fn refuse(web: &Web, path: &str, p: Problem) -> Response {

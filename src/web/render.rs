@@ -52,6 +52,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "notify/check.html",
     "notify/resume.html",
     "notify/code.html",
+    "notify/after.html",
     "notify/done.html",
     "notify/told.html",
     "notify/next.html",

@@ -4,9 +4,11 @@
 //!
 //! `CDR_WRITE_ROUTES=1` writes the file as the service behaves, for a review of the difference.
 
-use crate::support::{App, Db, Sink, all_no, area_text, triggering, until};
+use crate::documents::EDGE;
+use crate::support::{App, Db, MARKS, Sink, all_no, area_text, triggering, until};
 use child_death_review::auth::policy::TokenScope;
 use child_death_review::auth::{session, token};
+use child_death_review::domain::id::Reference;
 use child_death_review::platform::clock::SystemClock;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +112,9 @@ struct Things {
     own: BTreeMap<&'static str, String>,
     area: BTreeMap<&'static str, String>,
     restricted: BTreeMap<&'static str, String>,
+    /// Reviewed by a panel, and closed: some roles lose a case with its stage.
+    reviewed: BTreeMap<&'static str, String>,
+    closed: BTreeMap<&'static str, String>,
     missing: BTreeMap<&'static str, String>,
 }
 
@@ -176,6 +181,21 @@ impl Things {
         };
         let (own, area, shut) =
             (case("northshire").await, case("southshire").await, case("northshire").await);
+        let (reviewed, closed) = (case("northshire").await, case("northshire").await);
+        app.add_user("south@x.example", "coordinator", "southshire", None).await;
+        let south = app.sign_in("south@x.example").await;
+        let south_word = word_of(&app, &south).await;
+        let north = &cookies["coordinator"];
+        let mut papers = Vec::new();
+        for c in [&own, &area, &shut, &reviewed, &closed] {
+            let there = if c.0 == area.0 { (&south, &south_word) } else { (&north.0, &north.1) };
+            papers.push(document(&app, there.0, there.1, &c.0).await);
+        }
+        for (c, milestone) in [(&reviewed, "panel_review"), (&closed, "finalised")] {
+            let done = json!({ "milestone": milestone, "standing": "done" });
+            let (s, said) = app.post(&format!("/api/v1/cases/{}/milestones", c.0), done).await;
+            assert_eq!(s, 200, "{said}");
+        }
         let extras = |area: &'static str| {
             let app = &app;
             async move {
@@ -214,25 +234,35 @@ impl Things {
         let nobody = uuid::Uuid::new_v4().to_string();
         // Another case of the area, to compare with.
         let other = case("northshire").await.0;
-        let set = |r: &str, alert: &str, panel: &str, drill: &str, area: &str, delivery: String| {
+        let set = |c: &(String, String),
+                   paper: &str,
+                   extra: &(String, String),
+                   area: &str,
+                   delivery: String| {
+            let ((r, alert), (panel, drill)) = (c, extra);
             BTreeMap::from([
                 ("reference", r.to_owned()),
                 ("alert", alert.to_owned()),
                 ("panel", panel.to_owned()),
                 ("drill", drill.to_owned()),
+                ("document", paper.to_owned()),
                 ("area", area.to_owned()),
                 ("delivery", delivery),
                 ("other", other.clone()),
             ])
         };
-        let own =
-            set(&own.0, &own.1, &own_extra.0, &own_extra.1, "northshire", first(&own.1).await);
-        let area =
-            set(&area.0, &area.1, &area_extra.0, &area_extra.1, "southshire", first(&area.1).await);
-        let restricted = set(&shut.0, &shut.1, "", "", "", String::new());
-        let none = "CDR-2026-999999";
-        let missing = set(none, &nobody, &nobody, none, "nowhere", nobody.clone());
-        Self { app, cookies, tokens, own, area, restricted, missing }
+        let nothing = (String::new(), String::new());
+        let own_alert = first(&own.1).await;
+        let own = set(&own, &papers[0], &own_extra, "northshire", own_alert);
+        let area_alert = first(&area.1).await;
+        let area = set(&area, &papers[1], &area_extra, "southshire", area_alert);
+        let restricted = set(&shut, &papers[2], &nothing, "", String::new());
+        let reviewed = set(&reviewed, &papers[3], &nothing, "", String::new());
+        let closed = set(&closed, &papers[4], &nothing, "", String::new());
+        let none = ("CDR-2026-999999".to_owned(), nobody.clone());
+        let no_extra = (nobody.clone(), none.0.clone());
+        let missing = set(&none, &nobody, &no_extra, "nowhere", nobody.clone());
+        Self { app, cookies, tokens, own, area, restricted, reviewed, closed, missing }
     }
 
     /// One request; status, where a redirect leads, and the body unless it never ends.
@@ -262,6 +292,27 @@ impl Things {
         let text = if endless { String::new() } else { same(&answer.text().await.unwrap()) };
         (status, to.unwrap_or_default(), text)
     }
+}
+
+/// Adds a document to a case by its page; its id.
+async fn document(app: &App, cookie: &str, word: &str, reference: &str) -> String {
+    let case = format!("/cases/{reference}");
+    let content = b"%PDF-1.7\nQuorlswick";
+    let r = app
+        .http
+        .post(format!("{}{case}/documents", app.url))
+        .header("cookie", cookie)
+        .header("content-type", format!("multipart/form-data; boundary={EDGE}"))
+        .body(crate::documents::form(word, "report.pdf", content))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(r.status(), 303, "{}", r.text().await.unwrap());
+    let page = app.page(&case, cookie).await.1.replace("&#x2f;", "/");
+    let start = format!("href=\"{case}/documents/");
+    let mut links = page.split(&start).skip(1);
+    let id = links.find_map(|l| l.split('"').next().filter(|id| !id.contains('/')));
+    id.expect("the case page links to its document").to_owned()
 }
 
 /// A page without what is new each time: its scripts' nonce.
@@ -313,7 +364,7 @@ fn filled(path: &str, with: &BTreeMap<&'static str, String>) -> String {
         .replace("{agency}", "jar_nurse")
         .replace("{person}", "nurse-a")
         .replace("{contact}", "hook")
-        .replace("{document}", "00000000-0000-0000-0000-000000000000")
+        .replace("{document}", &with["document"])
         .replace("{group}", "child")
         .replace("{field}", "child.date_of_birth")
         .replace("{rotation}", "weeks")
@@ -360,9 +411,9 @@ async fn every_route_answers_every_caller_as_reviewed() {
         let api = path.starts_with("/api/") || path == "/metrics";
         let objects: &[&str] = match path {
             p if p.contains("{reference}") && !p.contains("/drills/") => {
-                &["own", "area", "restricted"]
+                &["own", "area", "restricted", "reviewed", "closed"]
             }
-            p if p.contains("/alerts/{id}") => &["own", "area", "restricted"],
+            p if p.contains("/alerts/{id}") => &["own", "area", "restricted", "reviewed", "closed"],
             p if ["{reference}", "{id}", "{area}"].iter().any(|x| p.contains(x)) => {
                 &["own", "area"]
             }
@@ -372,6 +423,8 @@ async fn every_route_answers_every_caller_as_reviewed() {
             let with = match *object {
                 "area" => &things.area,
                 "restricted" => &things.restricted,
+                "reviewed" => &things.reviewed,
+                "closed" => &things.closed,
                 _ => &things.own,
             };
             let there = filled(path, with);
@@ -423,5 +476,59 @@ async fn every_route_answers_every_caller_as_reviewed() {
         differ.is_empty(),
         "if this is meant, review it in {FILE} (CDR_WRITE_ROUTES=1 writes it):\n{}",
         differ.join("\n")
+    );
+}
+
+/// GET routes of a case that write no audit line, and why. None of them says anything about the child,
+/// which the test holds them to.
+const UNAUDITED: [(&str, &str); 5] = [
+    ("/api/v1/cases/{reference}/alerts", "who is alerted and where that stands"),
+    (
+        "/api/v1/cases/{reference}/likenesses",
+        "references of other cases, and what kind of fact agrees",
+    ),
+    ("/cases/{reference}/alerts/{id}", "the form \"spoke to them\" of one alert"),
+    ("/cases/{reference}/reached", "who is alerted and where that stands"),
+    ("/cases/{reference}/reached/live", "the same page's part, sent as it changes"),
+];
+
+/// Whoever reads what a case says of the child leaves a line with the case's id, every time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_look_at_a_case_is_an_audit_line() {
+    let things = Things::make().await;
+    let reference = Reference::parse(&things.own["reference"]).unwrap();
+    let (id, _) = things.app.service().store.find(&reference).await.unwrap().unwrap();
+    let lines = format!("SELECT COUNT(*) FROM audit WHERE case_id = x'{}'", id.0.simple());
+    let of_a_case = |p: &str| {
+        (p.contains("{reference}") && !p.contains("/drills/")) || p.contains("/alerts/{id}")
+    };
+    let (mut walked, mut silent) = (0, Vec::new());
+    for (method, path) in served() {
+        if method != "get" || !of_a_case(&path) {
+            continue;
+        }
+        let api = path.starts_with("/api/");
+        // Retention and the audit itself are for other roles.
+        let who = match path.as_str() {
+            _ if api => "t_read",
+            p if p.starts_with("/audit/") || p.starts_with("/retention/") => "guardian",
+            _ => "coordinator",
+        };
+        let before = things.app.db.number(&lines).await;
+        let (status, _, text) = things.ask(who, "get", &filled(&path, &things.own)).await;
+        let after = things.app.db.number(&lines).await;
+        walked += usize::from(status == 200);
+        let excepted = UNAUDITED.iter().any(|(p, _)| *p == path);
+        let told = MARKS.iter().find(|m| text.contains(*m)).filter(|_| excepted);
+        assert_eq!(told, None, "{path} says something of the child and writes no line");
+        if (status == 200 && after <= before) != excepted {
+            silent.push(format!("{who} {path}: {status}, {} lines", after - before));
+        }
+    }
+    assert!(walked >= 15, "{walked}");
+    assert!(
+        silent.is_empty(),
+        "read without a line, or listed in UNAUDITED without need:\n{}",
+        silent.join("\n")
     );
 }

@@ -209,3 +209,33 @@ async fn the_daily_copy_is_encrypted_to_others_keys_and_made_once_a_day() {
     assert_eq!(copy["cases"][0]["facts"]["child"]["family_name"], "Quorlswick");
     assert_eq!(copy["cases"][0]["partners"].as_array().unwrap().len(), 5);
 }
+
+/// What `tests/advisories` says and how it ends, with a `cargo deny` that ends so at each step.
+fn advisories(fetch: i32, check: i32) -> (bool, String) {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let step = format!(
+        "#!/bin/sh\ncase \" $* \" in\n*' fetch '*) exit {fetch};;\n*' check '*) exit {check};;\nesac\nexit 9\n"
+    );
+    for name in ["cargo", "cargo-deny"] {
+        let file = dir.path().join(name);
+        std::fs::write(&file, &step).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = std::env::var("PATH").unwrap();
+    let out = std::process::Command::new("tests/advisories")
+        .env("PATH", format!("{}:{path}", dir.path().display()))
+        .output()
+        .unwrap();
+    (out.status.success(), String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+#[test]
+fn an_advisory_fails_and_a_missing_database_is_said() {
+    let (well, said) = advisories(0, 0);
+    assert!(well && said.contains("advisories: checked"), "{said}");
+    let (well, said) = advisories(1, 0);
+    assert!(well && said.contains("NOT checked: the RustSec database"), "{said}");
+    let (well, said) = advisories(0, 1);
+    assert!(!well && !said.contains("NOT") && !said.contains(": checked"), "{said}");
+}

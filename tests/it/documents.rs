@@ -7,10 +7,10 @@ use child_death_review::store::DestructionRow;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-const EDGE: &str = "----edge7MA4YWxk";
+pub(crate) const EDGE: &str = "----edge7MA4YWxk";
 
 /// A form as a browser sends it.
-fn form(word: &str, name: &str, content: &[u8]) -> Vec<u8> {
+pub(crate) fn form(word: &str, name: &str, content: &[u8]) -> Vec<u8> {
     let mut out = format!("--{EDGE}\r\nContent-Disposition: form-data; name=\"_csrf\"\r\n\r\n{word}\r\n--{EDGE}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n").into_bytes();
     out.extend_from_slice(content);
     out.extend_from_slice(format!("\r\n--{EDGE}--\r\n").as_bytes());

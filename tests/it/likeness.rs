@@ -13,9 +13,9 @@ use child_death_review::domain::event::{Event, Person, Recorded, Route, SetHow};
 use child_death_review::domain::history;
 use child_death_review::domain::id::{AlertId, CaseId, Reference};
 use child_death_review::domain::intake::{self, Need};
-use child_death_review::platform::clock::SystemClock;
-use child_death_review::service::{Idempotency, Looked};
-use chrono::{DateTime, TimeZone, Utc};
+use child_death_review::platform::clock::{ManualClock, SystemClock};
+use child_death_review::service::{Idempotency, Looked, Told};
+use chrono::{DateTime, Duration, TimeZone, Utc};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -66,6 +66,26 @@ async fn look(app: &App) {
     let from = Looked { at: DateTime::UNIX_EPOCH, case: Uuid::nil() };
     let s = app.service();
     s.look_again(from, Utc::now() + chrono::Duration::hours(1)).await.unwrap();
+}
+
+/// The same death page by page; the draft's code.
+async fn sent_by_page(app: &App, key: &str) -> String {
+    let s = app.service();
+    let fields = |all: &[(&str, &str)]| {
+        all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    };
+    let event = fields(&[("event", "death")]);
+    let code = s.begin_draft(Some("northshire"), key, &event).await.unwrap().code;
+    let who = [("child.given_names", "Zephyrine"), ("child.nhs_number", "999 000 0018")];
+    for (page, typed) in [
+        (Page::Who, fields(&who)),
+        (Page::Caller, fields(&[("notifier.telephone", "07700 900111")])),
+    ] {
+        let v = s.draft(&code).await.unwrap().row.version;
+        s.save_page(&code, page, typed, v, false).await.unwrap();
+    }
+    s.send_draft(&code).await.unwrap().unwrap();
+    code
 }
 
 async fn coordinator(app: &App) -> (String, String) {
@@ -228,7 +248,7 @@ on_both! {
     async fn a_case_that_does_not_stand_as_notified_takes_none_by_itself(db: Db) {
         let app = start(db, OnArrival::Attach).await;
         let person = json!({ "name": "Dr B" });
-        for what in ["stood_down", "withdrawn", "restricted", "other_area", "closed", "drill"] {
+        for what in ["stood_down", "withdrawn", "restricted", "other_area", "met", "closed", "drill"] {
             app.db.run("DELETE FROM case_lookup").await.unwrap();
             let area = if what == "other_area" { "southshire" } else { "northshire" };
             let (_, first) = app.post(&format!("/api/v1/notifications?area={area}"), triggering()).await;
@@ -241,6 +261,7 @@ on_both! {
                     let named = app.service().store.user_by_email("named@x.example").await.unwrap().unwrap().id;
                     app.post(&format!("{case}/restrictions"), json!({ "reason": "staff", "people": [named] })).await.0
                 }
+                "met" => app.post(&format!("{case}/milestones"), json!({ "milestone": "cdr_meeting", "standing": "done" })).await.0,
                 "closed" => app.post(&format!("{case}/milestones"), json!({ "milestone": "finalised", "standing": "done" })).await.0,
                 _ => 200,
             };
@@ -539,6 +560,60 @@ on_both! {
         assert_eq!((&own["reference"], &own["facts"]["child"]["ethnicity"]), (&json!(b), &json!("C")));
         assert!(own["alerts"].as_array().unwrap().iter().any(|x| x["agency"] == "police" && x["phase"] == "climbing"), "alerted for itself now");
         rebuilt_alike(&app).await;
+    }
+
+    async fn how_far_the_first_case_is_tells_a_second_caller_nothing(db: Db) {
+        let sink = Sink::start().await;
+        let clock = ManualClock::at(Utc::now());
+        let change = |c: &mut child_death_review::config::Config| {
+            c.duplicates.on_arrival = OnArrival::Attach;
+            c.duplicates.look_seconds = 0;
+        };
+        let area = area_text(&sink, "");
+        let app = App::with(db, sink, &area, change, clock.clone()).await;
+        let first = app.notify(triggering()).await;
+        let case = format!("/api/v1/cases/{}", reference(&first));
+        // The first is older, somebody works on it, and its police have answered.
+        let police = first["alerts"].as_array().unwrap().iter().find(|x| x["agency"] == "police").unwrap();
+        let ack = format!("/api/v1/alerts/{}/acknowledgements", police["id"].as_str().unwrap());
+        assert!(app.post(&ack, json!({ "name": "Sgt Walker" })).await.0 < 300);
+        let step = |milestone: &str| json!({ "milestone": milestone, "standing": "done" });
+        assert_eq!(app.post(&format!("{case}/milestones"), step("reporting_forms")).await.0, 200);
+        until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 }).await;
+        clock.forward(Duration::hours(5));
+        let code = sent_by_page(&app, "the-second-form").await;
+        let told = || async {
+            let s = app.service();
+            s.told(&s.draft(&code).await.unwrap()).await.unwrap().unwrap()
+        };
+        let second = told().await;
+        assert_eq!(app.get(&format!("/api/v1/cases/{}", second.reference)).await.1["account_of"], first["reference"]);
+        let states = |t: &Told| t.agencies.iter().map(|g| g.state.clone()).collect::<BTreeSet<_>>();
+        let one = |s: &str| BTreeSet::from([s.to_owned()]);
+        assert_eq!((second.stage, states(&second)), ("Notified", one("planned")), "as a first report at once");
+        clock.forward(Duration::seconds(10));
+        assert_eq!(states(&told().await), one("accepted"), "as a first report that was sent");
+        // What happens to the first now could not yet happen to a report of just now.
+        let down = json!({ "decision": "stand_down", "reason": "natural", "consulted": ["Dr A"], "decided_by": { "name": "Dr B" } });
+        assert_eq!(app.post(&format!("{case}/jar/decisions"), down).await.0, 200);
+        let soon = told().await;
+        assert_eq!((soon.stood_down, soon.stage, states(&soon)), (false, "Notified", one("accepted")));
+        clock.forward(Duration::minutes(31));
+        let later = told().await;
+        assert_eq!((later.stood_down, later.stage), (true, "Notified"), "the case has not moved on since");
+        assert!(!states(&later).contains("planned"), "nobody is being told: {:?}", states(&later));
+        assert_eq!(app.post(&format!("{case}/milestones"), step("cdr_meeting")).await.0, 200);
+        assert_eq!(told().await.stage, "Review meeting held", "it has");
+        // A third report comes after the meeting: a person merges it, and still it learns nothing.
+        let code = sent_by_page(&app, "the-third-form").await;
+        let s = app.service();
+        let third = s.told(&s.draft(&code).await.unwrap()).await.unwrap().unwrap();
+        let merge = json!({ "account": third.reference, "reason": "one child, three wards" });
+        let (status, said) = app.post(&format!("{case}/merge"), merge).await;
+        assert_eq!(status, 200, "{said}");
+        clock.forward(Duration::hours(2));
+        let third = s.told(&s.draft(&code).await.unwrap()).await.unwrap().unwrap();
+        assert_eq!((third.stage, third.stood_down, third.withdrawn), ("Notified", false, false));
     }
 
     async fn an_account_is_as_secret_as_its_case(db: Db) {

@@ -531,3 +531,50 @@ async fn a_stillbirth_is_asked_about_the_birth_first_and_an_attended_one_about_n
         "/notify/sudden"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_form_on_one_page_ends_with_what_the_other_way_ends_with() {
+    let sink = Sink::start().await;
+    let area = area_text(
+        &sink,
+        "tonight = [\"Write your notes now.\"]\nsupport = [\"Debrief, 01632 960120\"]",
+    );
+    let clock = ManualClock::at(Utc::now());
+    let app = App::with(Db::sqlite(), sink, &area, |_| {}, clock).await;
+    let b = Browser::new(&app);
+    let key = hidden(&b.get("/notify/one-page").await, "_key");
+    let all = [
+        ("_key", key.as_str()),
+        ("event", "death"),
+        ("child.family_name", "Quorlswick"),
+        ("notifier.telephone", "07700 900987"),
+    ];
+    let post = |cookie: String| {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
+        let r = app.http.post(format!("{}/notify/one-page", app.url)).header("cookie", cookie);
+        async move { r.body(body).send().await.unwrap() }
+    };
+    let r = post(String::new()).await;
+    assert_eq!(r.status(), 201);
+    let cookie = r.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let page = r.text().await.unwrap();
+    for part in ["Write your notes now.", "Debrief, 01632 960120", "/notify/next", "/notify/more"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let reference = |p: &str| p[p.find("CDR-").unwrap()..][..15].to_owned();
+    let (s, next) = app.page("/notify/next", &cookie).await;
+    assert_eq!((s, reference(&next)), (200, reference(&page)), "what happened next");
+    assert!(app.page("/notify/done", &cookie).await.1.contains("Write your notes now."));
+    // Sent twice it is one notification and one code.
+    let again = post(String::new()).await;
+    assert!(again.headers()["set-cookie"].to_str().unwrap().starts_with(&cookie));
+    assert_eq!(app.db.number("SELECT COUNT(*) FROM draft").await, 1);
+    // A browser that has begun another one and not sent it keeps that one; the code is on the page.
+    let mut open = Browser::new(&app);
+    open.begin("death").await;
+    let r = post(open.cookie.clone()).await;
+    assert!(r.headers().get("set-cookie").is_none());
+    let code = cookie.split_once('=').unwrap().1;
+    assert!(r.text().await.unwrap().contains(code));
+    assert_eq!(open.post("/notify/resume", &[("code", code)]).await.to, "/notify/done");
+}

@@ -1,10 +1,16 @@
 //! The security list, row by row: headers, forgery, stored markup, leaks, floods, exhaustion.
 
 use crate::access::served;
+use crate::doubles::mail::MailDouble;
 use crate::faults::Program;
-use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering};
+use crate::support::{App, Db, MARKS, Sink, area_text, csrf, triggering, until};
+use child_death_review::alerts::link::Links;
+use child_death_review::auth::policy::Caller;
 use child_death_review::config::Config;
+use child_death_review::domain::id::AlertId;
 use child_death_review::platform::clock::SystemClock;
+use child_death_review::service::Invited;
+use child_death_review::store::ServiceKey;
 use serde_json::{Value, json};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -118,6 +124,137 @@ async fn no_change_without_the_sessions_word() {
         .unwrap();
     assert_eq!(forged.status(), 403, "signing in is not forged either");
     assert_eq!(app.page("/", &cookie).await.0, 200, "the session still stands");
+}
+
+/// Every table that a form of a stranger could change, as comparable text.
+async fn open_tables(db: &Db) -> Vec<String> {
+    let mut out = Vec::new();
+    for q in [
+        "SELECT group_concat(hex(id) || version || COALESCE(sent_at, '') || changed_at) FROM draft",
+        "SELECT group_concat(hex(stream_id) || version) FROM journal",
+        "SELECT group_concat(hex(id) || state || phase) FROM alert",
+        "SELECT group_concat(hex(id)) FROM delivery",
+        "SELECT group_concat(hex(id)) FROM bulletin",
+        "SELECT COUNT(*) FROM session",
+        "SELECT COUNT(*) FROM sign_in_step",
+        "SELECT COUNT(*) FROM known_device",
+        "SELECT group_concat(hex(id) || COALESCE(used_at, '')) FROM invitation",
+        "SELECT group_concat(hex(id) || COALESCE(password_hash, '') || COALESCE(disabled_at, '')) FROM user_account",
+        "SELECT COUNT(*) FROM audit",
+    ] {
+        out.push(format!("{q}: {}", db.text(q).await));
+    }
+    out
+}
+
+/// Forms that need no session act for no other site: refused, nothing changed, no cookie set.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_site_acts_through_the_open_forms() {
+    let app = app_with(|c| c.server.public_url = "http://localhost".into()).await;
+    app.add_user("c@x.example", "coordinator", "northshire", None).await;
+    let a = app.notify(triggering()).await;
+    let key = app.service().store.service_key(ServiceKey::Links).clone();
+    let links = Links::new(key, &app.url);
+    let police = a["alerts"].as_array().unwrap().iter().find(|x| x["agency"] == "police").unwrap();
+    let alert = uuid::Uuid::parse_str(police["id"].as_str().unwrap()).unwrap();
+    let answer = links.acknowledge(AlertId(alert));
+    let invited = Invited {
+        name: "Somebody Else".into(),
+        email: "new@x.example".into(),
+        role: "coordinator".into(),
+        area: "northshire".into(),
+        agency: None,
+    };
+    let by = Caller::operator();
+    let invitation = app.service().invite(&by, &invited, 72, false).await.unwrap();
+    let invitation = links.invitation(invitation);
+    // A draft that was begun, and one that was sent.
+    let (open, code) = begun(&app).await;
+    let (sent, _) = begun(&app).await;
+    assert_eq!(
+        app.form(
+            "/notify/caller",
+            &sent,
+            &[("_version", "9"), ("notifier.telephone", "07700 900987")]
+        )
+        .await
+        .0,
+        303
+    );
+    assert_eq!(app.form("/notify/send", &sent, &[]).await.1, "/notify/done");
+    // Nothing changes by itself any more.
+    let alerts = "SELECT COUNT(*) FROM alert WHERE state IN ('planned', 'sending')";
+    until("sent", || async { app.db.number(alerts).await == 0 }).await;
+    let prefixes = ["/notify", "/a/", "/invitation/", "/sign-in"];
+    let foreign: [&[(&str, &str)]; 4] = [
+        &[("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")],
+        &[("sec-fetch-site", "same-site")],
+        &[("origin", "https://evil.example")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "null")],
+    ];
+    let fields = [
+        ("_key", "a-key-of-another-site-that-is-as-long-as-ours-are"),
+        ("_version", "9"),
+        ("event", "death"),
+        ("child.family_name", "Forged"),
+        ("notifier.telephone", "07700 900123"),
+        ("code", code.as_str()),
+        ("_mail", "thief@evil.example"),
+        ("_from", "A"),
+        ("_to", "B"),
+        ("name", "Sgt Forged"),
+        ("answer", "can"),
+        ("email", "c@x.example"),
+        ("password", "correct horse battery"),
+        ("_anyway", "yes"),
+    ];
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let mut routes = 0;
+    for (method, path) in served() {
+        if method != "post" || !prefixes.iter().any(|p| path.starts_with(p)) {
+            continue;
+        }
+        routes += 1;
+        let paths: Vec<String> = match path.as_str() {
+            "/a/{token}" => vec![answer.replace(&app.url, "")],
+            "/invitation/{token}" => vec![invitation.replace(&app.url, "")],
+            "/notify/{page}" => ["what", "who", "caller"].map(|p| format!("/notify/{p}")).into(),
+            "/notify/more/{section}" => vec!["/notify/more/child".to_owned()],
+            p => vec![p.to_owned()],
+        };
+        for path in paths {
+            for cookie in [&open, &sent] {
+                for headers in foreign {
+                    let before = open_tables(&app.db).await;
+                    let mut r =
+                        app.http.post(format!("{}{path}", app.url)).header("cookie", cookie);
+                    for (n, v) in headers {
+                        r = r.header(*n, *v);
+                    }
+                    let r = r.body(body.clone()).send().await.unwrap();
+                    assert_eq!(r.status(), 403, "{path} {headers:?}");
+                    assert!(r.headers().get("set-cookie").is_none(), "{path} {headers:?}");
+                    assert_eq!(open_tables(&app.db).await, before, "{path} {headers:?}");
+                }
+            }
+        }
+    }
+    assert!(routes >= 14, "{routes}");
+    // The same from our own page acts, so that the test means something.
+    let r = app.http.post(&answer).header("sec-fetch-site", "same-origin").body(body).send().await;
+    assert_eq!(r.unwrap().status(), 200);
+}
+
+/// A draft with a page filled in: its cookie and its code.
+async fn begun(app: &App) -> (String, String) {
+    let page = app.page("/notify", "").await.1;
+    let key = page.split("name=\"_key\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let r = app.http.post(format!("{}/notify/what", app.url));
+    let r = r.body(format!("_key={key}&_version=0&event=death")).send().await.unwrap();
+    assert_eq!(r.status(), 303);
+    let cookie = r.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let code = cookie.split_once('=').unwrap().1.to_owned();
+    (cookie, code)
 }
 
 /// A session's cookie is out of scripts' reach, new at each sign-in, and dead after signing out.
@@ -369,6 +506,66 @@ async fn too_many_requests_wait_and_notifications_go_through() {
     assert_eq!(app.get("/health/live").await.0, 200);
 }
 
+fn packed_with_spaces(text: &str, spaces: usize) -> Vec<u8> {
+    use std::io::Write;
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    out.write_all(text.as_bytes()).unwrap();
+    out.write_all(&vec![b' '; spaces]).unwrap();
+    out.finish().unwrap()
+}
+
+/// Twenty people of one hospital notify page by page, behind the address from which an office has read
+/// all that it may; and a flood of notifications is stopped in the middle of the pages too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hospital_notifies_page_by_page_whatever_else_it_reads() {
+    let app = app_with(|c| c.limits.pages_a_minute = 60).await;
+    while app.page("/sign-in", "").await.0 != 429 {}
+    let tell = |n: usize| {
+        let app = &app;
+        async move {
+            let page = app.page("/notify", "").await.1;
+            let key = page.split("name=\"_key\" value=\"").nth(1).unwrap();
+            let key = key.split('"').next().unwrap().to_owned();
+            let begun = [("_key", key.as_str()), ("_version", "0"), ("event", "death")];
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(begun).finish();
+            let r = app.http.post(format!("{}/notify/what", app.url)).body(body).send();
+            let r = r.await.unwrap();
+            assert_eq!(r.status(), 303, "{n}");
+            let cookie = r.headers()["set-cookie"].to_str().unwrap();
+            let cookie = cookie.split(';').next().unwrap().to_owned();
+            for page in ["who", "when", "where", "sudden", "cause", "care", "caller"] {
+                assert_eq!(
+                    app.page(&format!("/notify/{page}"), &cookie).await.0,
+                    200,
+                    "{n} {page}"
+                );
+                let field = match page {
+                    "caller" => ("notifier.telephone", "07700 900123"),
+                    _ => ("child.family_name", "Quorlswick"),
+                };
+                let path = format!("/notify/{page}");
+                let typed = [("_version", "9999"), field];
+                assert_eq!(app.form(&path, &cookie, &typed).await.0, 303, "{n} {page}");
+            }
+            assert_eq!(app.page("/notify/check", &cookie).await.0, 200, "{n}");
+            let (s, to, _) = app.form("/notify/send", &cookie, &[]).await;
+            assert_eq!((s, to.as_str()), (303, "/notify/done"), "{n}");
+            for _ in 0..3 {
+                assert_eq!(app.page("/notify/done/told", &cookie).await.0, 200, "{n}");
+            }
+        }
+    };
+    futures_util::future::join_all((0..20).map(tell)).await;
+    assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 20);
+    let few = app_with(|c| c.limits.notify_a_minute = 5).await;
+    let mut said = Vec::new();
+    for _ in 0..8 {
+        said.push(few.form("/notify/who", "", &[("child.family_name", "x")]).await.0);
+    }
+    assert!(said.contains(&429), "pages of a notification are counted as one: {said:?}");
+    assert_eq!(few.page("/sign-in", "").await.0, 200, "and nothing else is");
+}
+
 /// F15: what is too long, too deep, too many or packed is refused in bounded time.
 #[tokio::test(flavor = "multi_thread")]
 async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
@@ -386,9 +583,15 @@ async fn oversized_deep_packed_and_many_keyed_bodies_are_refused_quickly() {
     assert_eq!(r.send().await.unwrap().status(), 431);
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(app.raw(n, deep.as_bytes(), &[]).await.0, 400);
-    // A hundred kilobytes of zeros packed into a few hundred bytes: taken as what it is, not unpacked.
-    let packed = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3];
+    // A sound notification with 16 MiB of spaces behind it, packed into a few kilobytes: taken as the
+    // bytes that came. Unpacked it would be too large, or, without its spaces, a notification.
+    let packed = packed_with_spaces(&triggering().to_string(), 16 << 20);
+    assert!(packed.len() < 64 << 10, "{}", packed.len());
     assert_eq!(app.raw(n, &packed, &[("content-encoding", "gzip")]).await.0, 400);
+    let bomb = packed_with_spaces("event=death", 16 << 20);
+    let r = app.http.post(format!("{}/notify", app.url)).header("content-encoding", "gzip");
+    assert_eq!(r.body(bomb).send().await.unwrap().status(), 422, "no form either");
+    assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 0);
     // Many keys, as for a flood of collisions.
     let keys: Vec<String> = (0..30_000).map(|i| format!("\"k{i:05}\":1")).collect();
     let (s, _) = app
@@ -629,6 +832,87 @@ async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     assert_eq!(db.number("SELECT COUNT(*) FROM stream").await, cases);
     let store = p.store().await;
     assert!(store.verify(&[]).await.unwrap().findings.is_empty());
+}
+
+/// A line break in anything that a mail's head is made of adds no line to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_text_adds_a_header_to_a_mail() {
+    const BREAKS: [&str; 3] =
+        ["\r\nBcc: thief@evil.example", "\nBcc: thief@evil.example", "\rBcc: thief@evil.example"];
+    let (sink, smtp) = (Sink::start().await, MailDouble::start().await);
+    let mut agencies = String::new();
+    for (n, b) in BREAKS.iter().enumerate() {
+        let b = b.replace('\r', "\\r").replace('\n', "\\n");
+        agencies.push_str(&format!(
+            "[[agency]]\nid = \"a{n}\"\nname = \"Agency{b}\"\nring = \"01632 960102\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"mail\"\nchannel = \"email\"\naddress = \"duty{n}@agency.example\"\n"
+        ));
+    }
+    let area = format!(
+        "id = \"northshire\"\nname = \"Northshire\\r\\nBcc: thief@evil.example\"\ncall_back = \"01632 960100\"\n{agencies}"
+    );
+    let port = smtp.port;
+    let change = move |c: &mut Config| {
+        c.mail.host = "127.0.0.1".into();
+        c.mail.port = port;
+    };
+    let app = App::with(Db::sqlite(), sink, &area, change, Arc::new(SystemClock)).await;
+    app.add_user("adm@x.example", "administrator", "*", None).await;
+    app.notify(triggering()).await;
+    until("alerts", || async { smtp.got_from(0).len() >= 3 }).await;
+    // Invitations: the name is said, the address is written to.
+    let cookie = app.sign_in("adm@x.example").await;
+    let word = csrf(&app.page("/users", &cookie).await.1);
+    for (n, b) in BREAKS.iter().enumerate() {
+        let (name, email) = (format!("New Person{b}"), format!("new{n}@x.example"));
+        let bad = format!("{email}{b}");
+        for (address, status) in [(&bad, 422), (&email, 303)] {
+            let all = [
+                ("_csrf", word.as_str()),
+                ("name", &name),
+                ("email", address),
+                ("role", "coordinator"),
+                ("area", "northshire"),
+            ];
+            let (s, _, page) = app.form("/users", &cookie, &all).await;
+            assert_eq!(s, status, "{address:?} {page}");
+        }
+    }
+    // The resume code, to whatever a stranger calls their address.
+    let (draft, _) = begun(&app).await;
+    for (n, b) in BREAKS.iter().enumerate() {
+        for bad in [
+            format!("n{n}@nhs.example{b}"),
+            format!("N{b} <n{n}@nhs.example>"),
+            format!("\"N{b}\"@nhs.example"),
+        ] {
+            assert_eq!(
+                app.form("/notify/code/mail", &draft, &[("_mail", &bad)]).await.0,
+                422,
+                "{bad:?}"
+            );
+        }
+    }
+    assert_eq!(app.form("/notify/code/mail", &draft, &[("_mail", "n@nhs.example")]).await.0, 303);
+    until("all mails", || async { smtp.got_from(0).len() >= 7 }).await;
+    for mail in smtp.got_from(0) {
+        assert!(!mail.to.contains("evil") && !mail.to.contains(','), "{}", mail.to);
+        let head = mail.text.split("\n\n").next().unwrap();
+        for line in head.lines() {
+            let name = line.split(':').next().unwrap().to_ascii_lowercase();
+            let ours = [
+                "message-id",
+                "from",
+                "to",
+                "subject",
+                "date",
+                "mime-version",
+                "content-type",
+                "content-transfer-encoding",
+            ];
+            assert!(line.starts_with(' ') || ours.contains(&name.as_str()), "{line:?} in {head}");
+            assert!(!line.contains('\r'), "{line:?}");
+        }
+    }
 }
 
 /// The checklist names no proof that is gone.

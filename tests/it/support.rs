@@ -85,6 +85,14 @@ impl Db {
         })
     }
 
+    /// One value of a SQLite database, as text; empty if there is none.
+    pub async fn text(&self, sql: &str) -> String {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT CAST(({sql}) AS TEXT)"));
+        let mut c = sqlx::SqliteConnection::connect(&self.url).await.unwrap();
+        let value: Option<String> = sqlx::query_scalar(sql).fetch_one(&mut c).await.unwrap();
+        value.unwrap_or_default()
+    }
+
     pub async fn number(&self, sql: &str) -> i64 {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         if self.is_sqlite() {

@@ -43,7 +43,9 @@ pub struct Joining {
 const MOST_BY_ITSELF: usize = 20;
 
 /// Whether a new report that is certainly of the same death may become an account of this case
-/// without a person: only while the case is open and stands as it was notified.
+/// without a person: only while the case stands where a report that came just now could stand by
+/// itself. Once people have met about it, or it waits for a panel, somebody has to look; and whoever
+/// reports learns nothing of how far it is.
 #[must_use]
 pub fn takes_accounts(s: &CaseState) -> bool {
     !s.drill
@@ -52,7 +54,7 @@ pub fn takes_accounts(s: &CaseState) -> bool {
         && s.stood_down.is_none()
         && s.keeping.restricted.is_none()
         && s.accounts.held.len() < MOST_BY_ITSELF
-        && !matches!(stage(s), Stage::Reviewed | Stage::Closed)
+        && matches!(stage(s), Stage::Notified | Stage::Gathering | Stage::OutOfScope)
 }
 
 /// The first case takes a report in as an account of its own. Whatever the report calls for by

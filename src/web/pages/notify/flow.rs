@@ -20,7 +20,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 /// Letters of a form's key.
-const KEY_LETTERS: usize = 43;
+pub(super) const KEY_LETTERS: usize = 43;
 
 /// The first question, or the way on with a draft that this browser holds.
 pub(super) async fn start(

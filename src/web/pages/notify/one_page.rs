@@ -1,10 +1,12 @@
 //! The notification all on one page: one form, everything optional but a way to call back.
 
+use super::flow::{KEY_LETTERS, merge};
+use super::{sent, session};
 use crate::auth::policy::Caller;
 use crate::domain::event::Route;
 use crate::domain::facts::{Detention, PlaceType};
 use crate::platform::crypt::random_token;
-use crate::service::{Idempotency, ServiceError};
+use crate::service::{Answer, Idempotency, ServiceError};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::problem::Problem;
@@ -104,7 +106,8 @@ pub(in crate::web::pages) async fn send(
     match web.service.notify(&caller, area, value, Route::Page, idempotency).await {
         Ok(answer) => {
             let receipt: Value = serde_json::from_str(&answer.body).unwrap_or_default();
-            received(&web, &receipt)
+            let rest = rest(&web, &headers, typed.get("_key"), &answer).await;
+            received(&web, &receipt, rest)
         }
         Err(ServiceError::Invalid(problems)) => {
             // "Something to go by" has no field of its own; the first one that would do has.
@@ -128,7 +131,39 @@ pub(in crate::web::pages) async fn send(
     }
 }
 
-fn received(web: &Web, receipt: &Value) -> Response {
+/// What the last page of the other way shows too: what is asked tonight, support, the rest of the
+/// form, what happened next. The code for it, if this browser may hold it.
+struct Rest {
+    context: Value,
+    code: Option<String>,
+}
+
+async fn rest(web: &Web, headers: &HeaderMap, key: &str, answer: &Answer) -> Option<Rest> {
+    // Only a key that we made makes a code that is hard to guess.
+    let random = random_token().unwrap_or_default();
+    let key = if key.len() < KEY_LETTERS { random.as_str() } else { key };
+    let shown = async {
+        let held = web.service.hold_sent(key, answer).await?;
+        let told = web.service.told(&held).await?;
+        Ok::<_, ServiceError>((held, told))
+    };
+    match shown.await {
+        Ok((held, Some(told))) => {
+            let mut context = sent::context(web, &held, &told);
+            let elsewhere = session::has_open(web, headers).await;
+            context["elsewhere"] = serde_json::json!(elsewhere);
+            Some(Rest { context, code: (!elsewhere).then_some(held.code) })
+        }
+        Ok((_, None)) => None,
+        // It was received; what comes after that is worth no error.
+        Err(e) => {
+            tracing::warn!(error = %e, "the receipt is shown without a code");
+            None
+        }
+    }
+}
+
+fn received(web: &Web, receipt: &Value, rest: Option<Rest>) -> Response {
     let area = receipt["area"].as_str().unwrap_or_default();
     let directory = web.service.directory();
     let known = directory.area(area);
@@ -145,13 +180,21 @@ fn received(web: &Web, receipt: &Value) -> Response {
             })
         })
         .collect();
-    let context = serde_json::json!({
+    let mut context = serde_json::json!({
         "receipt": receipt,
         "agencies": agencies,
         "call_back": known.map(|a| a.call_back.clone()),
         "area_name": known.map(|a| a.name.clone()),
+        "tonight": known.map(|a| a.tonight.clone()),
+        "support": known.map(|a| a.support.clone()),
     });
-    web.templates.page(StatusCode::CREATED, "received.html", context)
+    let (more, code) = rest.map_or((Value::Null, None), |r| (r.context, r.code));
+    merge(&mut context, more);
+    let mut r = web.templates.page(StatusCode::CREATED, "received.html", context);
+    if let Some(code) = code {
+        session::keep(web, &mut r, &code);
+    }
+    r
 }
 
 fn too_much(web: &Web, p: &Problem) -> Response {

@@ -60,7 +60,7 @@ pub(super) async fn sent(web: &Web, headers: &HeaderMap) -> Result<(Held, Told),
     }
 }
 
-fn context(web: &Web, held: &Held, told: &Told) -> Value {
+pub(super) fn context(web: &Web, held: &Held, told: &Told) -> Value {
     let directory = web.service.directory();
     let area = directory.area(&told.area);
     let now = web.service.clock.now();

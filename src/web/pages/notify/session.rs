@@ -25,6 +25,18 @@ pub(super) fn code(web: &Web, headers: &HeaderMap) -> Option<String> {
     pairs.find(|(n, v)| *n == name(web) && !v.is_empty()).map(|(_, v)| v.to_owned())
 }
 
+/// Whether this browser holds a notification that was not sent: its code is not to be lost.
+pub(super) async fn has_open(web: &Web, headers: &HeaderMap) -> bool {
+    match code(web, headers) {
+        None => false,
+        // In doubt it does.
+        Some(code) => web.service.draft(&code).await.map_or_else(
+            |e| !matches!(e, ServiceError::NotFound),
+            |held| held.row.sent_at.is_none(),
+        ),
+    }
+}
+
 /// Puts the code into the browser; an empty one takes it out.
 pub(super) fn keep(web: &Web, r: &mut Response, code: &str) {
     let secure = if web.secure { "; Secure" } else { "" };

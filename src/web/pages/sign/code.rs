@@ -56,13 +56,15 @@ pub(super) async fn send(
         Err(p) => return p.into_response(),
     };
     let form = Form::parse(&bytes);
+    // Asked first, so that another site is answered the same whether a sign-in is half way or not.
+    if !is_ours(&headers) {
+        let advice = "Enter the code on the sign-in page itself. Nothing was done.";
+        return web.templates.error(StatusCode::FORBIDDEN, "Not from this page", advice);
+    }
     let (word, has) = match awaited(&web, &headers).await {
         Ok(a) => a,
         Err(r) => return r,
     };
-    if !is_ours(&headers) {
-        return page(&web, StatusCode::FORBIDDEN, has, Some("Enter the code on this page"));
-    }
     let now = web.service.clock.now();
     match web.door.second(&web.service.store, &word, form.get("code"), &visitor, now).await {
         Ok(Entered::In(opened)) => welcome(&web, &opened, see_other(first_page(&opened))),
