@@ -12,11 +12,10 @@ const ZOOMED = { width: 640, height: 450 };
 export class Check {
   problems = [];
   done = 0;
-  journey = "";
   #contexts = [];
 
-  constructor({ browser, url, demo, shots }) {
-    Object.assign(this, { browser, url, demo, shots });
+  constructor({ browser, url, demo, shots, name }) {
+    Object.assign(this, { browser, url, demo, shots, journey: name });
     mkdirSync(shots, { recursive: true });
   }
 
@@ -58,12 +57,12 @@ export class Check {
   }
 
   /** Signs in as one of the demo's people, by role. */
-  async signIn(page, role = "coordinator") {
-    const user = this.demo.users.find((u) => u.role === role);
-    await page.goto(`${this.url}/sign-in`);
+  async signIn(page, role = "coordinator", demo = this.demo) {
+    const user = demo.users.find((u) => u.role === role);
+    await page.goto(`${demo.url}/sign-in`);
     await page.fill("#email", user.email);
     await page.fill("#password", user.password);
-    await Promise.all([page.waitForURL(`${this.url}/`), page.click("main button")]);
+    await Promise.all([page.waitForURL(`${demo.url}/`), page.click("main button")]);
     return page;
   }
 
