@@ -48,8 +48,8 @@ for (const file of journeys) {
   const module = await import(pathToFileURL(path.join(here, "journeys", file)));
   all.push({ name: path.basename(file, ".mjs"), journey: module.default, aside: module.aside });
 }
-// Two at once: those that change the one demo, one after the other; and beside them those that have
-// a program of their own and mostly wait.
+// Two at once: those that sign in to the one demo, one after the other; and beside them those that
+// say they may be, because they have a program of their own or sign in as nobody.
 const lane = async (of) => {
   for (const one of of) await run(one);
 };
