@@ -231,7 +231,12 @@ impl Templates {
         #[derive(Serialize)]
         struct Context<'a> {
             title: &'a str,
-            advice: &'a str,
+            advice: String,
+        }
+        // What the service says of itself begins small, because it may stand within a sentence.
+        let mut advice = sentence(advice);
+        if advice.ends_with(char::is_alphanumeric) {
+            advice.push('.');
         }
         self.page(status, "error.html", Context { title, advice })
     }

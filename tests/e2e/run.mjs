@@ -5,41 +5,14 @@
 //
 // A journey exports an async function of { browser, url, demo, check }; see check.mjs.
 // CDR_BIN and CHROMIUM name other programs. Screenshots go to target/screenshots.
-import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync, existsSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import { Check } from "./check.mjs";
+import { root, startDemo } from "./program.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const root = path.join(here, "../..");
-
-const wait = (ms) => new Promise((done) => setTimeout(done, ms));
-
-async function startDemo() {
-  const bin = process.env.CDR_BIN ?? path.join(root, "target/debug/cdr");
-  const data = mkdtempSync(path.join(tmpdir(), "cdr-e2e-"));
-  const program = spawn(bin, ["demo", "--listen", "127.0.0.1:0", "--data", data, "--cases", "12"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let said = "";
-  program.stdout.on("data", (d) => (said += d));
-  program.stderr.on("data", (d) => (said += d));
-  const sheet = path.join(data, "demo.json");
-  for (let i = 0; !existsSync(sheet); i++) {
-    if (program.exitCode !== null || i > 600) throw new Error(`the demo did not start:\n${said}`);
-    await wait(100);
-  }
-  const stop = async () => {
-    const gone = new Promise((done) => program.once("exit", done));
-    program.kill("SIGTERM");
-    await Promise.race([gone, wait(10_000)]);
-    rmSync(data, { recursive: true, force: true });
-  };
-  return { demo: JSON.parse(readFileSync(sheet, "utf8")), stop, said: () => said };
-}
 
 const wanted = process.argv.slice(2);
 const journeys = readdirSync(path.join(here, "journeys"))
@@ -48,34 +21,46 @@ const journeys = readdirSync(path.join(here, "journeys"))
   .sort();
 if (journeys.length === 0) throw new Error(`no journey is named ${wanted.join(" or ")}`);
 
-const { demo, stop, said } = await startDemo();
+const { demo, stop, said } = await startDemo("--cases", "12");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
-const check = new Check({ browser, url: demo.url, demo, shots: path.join(root, "target/screenshots") });
-try {
-  for (const file of journeys) {
-    check.journey = path.basename(file, ".mjs");
-    const before = { problems: check.problems.length, done: check.done };
-    const began = Date.now();
-    try {
-      const journey = (await import(pathToFileURL(path.join(here, "journeys", file)))).default;
-      await journey({ browser, url: demo.url, demo, check });
-    } catch (e) {
-      check.wrong(`stopped: ${e.stack ?? e}`);
-    }
-    await check.closeAll();
-    const wrong = check.problems.length - before.problems;
-    const result = wrong ? `${wrong} PROBLEMS` : "well";
-    console.log(`${check.journey}: ${check.done - before.done} checks, ${result} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+const shots = path.join(root, "target/screenshots");
+const problems = [];
+
+async function run({ name, journey }) {
+  const check = new Check({ browser, url: demo.url, demo, shots, name });
+  const began = Date.now();
+  try {
+    await journey({ browser, url: demo.url, demo, check });
+  } catch (e) {
+    check.wrong(`stopped: ${e.stack ?? e}`);
   }
+  await check.closeAll();
+  problems.push(...check.problems);
+  const result = check.problems.length ? `${check.problems.length} PROBLEMS` : "well";
+  console.log(`${name}: ${check.done} checks, ${result} (${((Date.now() - began) / 1000).toFixed(1)} s)`);
+}
+
+const all = [];
+for (const file of journeys) {
+  const module = await import(pathToFileURL(path.join(here, "journeys", file)));
+  all.push({ name: path.basename(file, ".mjs"), journey: module.default, aside: module.aside });
+}
+// Two at once: those that sign in to the one demo, one after the other; and beside them those that
+// say they may be, because they have a program of their own or sign in as nobody.
+const lane = async (of) => {
+  for (const one of of) await run(one);
+};
+try {
+  await Promise.all([lane(all.filter((j) => !j.aside)), lane(all.filter((j) => j.aside))]);
 } finally {
   await browser.close();
   await stop();
 }
-if (check.problems.length) {
-  console.log(`\n${check.problems.join("\n")}\n\n${check.problems.length} problems; screenshots in target/screenshots`);
+if (problems.length) {
+  console.log(`\n${problems.join("\n")}\n\n${problems.length} problems; screenshots in target/screenshots`);
   if (/panicked|could not be rendered/.test(said())) console.log(`\nThe program said:\n${said()}`);
   process.exit(1);
 }

@@ -1,4 +1,5 @@
 // Two reports that may be of one death: the pair on the queue, side by side, merged and parted.
+import { until } from "../program.mjs";
 
 const report = (given, nhs, day) => ({
   _area: "northshire",
@@ -30,7 +31,9 @@ export default async function ({ url, check }) {
 
   // Not certain: a pair for the office.
   const perhaps = await send("Wilhelmina", "", "2026-02-20");
+  // Pairs are looked for once the report is answered.
   await page.goto(`${url}/`);
+  await until(async () => (await page.locator('a[href="/likeness"]').count()) > 0 || (await page.reload(), false), "the pair on Today", 90);
   await check.look(page, "queue-with-pairs");
   await Promise.all([page.waitForNavigation(), page.click('a[href="/likeness"]')]);
   await check.look(page, "pairs");

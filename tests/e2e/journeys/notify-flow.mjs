@@ -1,6 +1,9 @@
 // The notification page by page, on a phone: the shortest way, without JavaScript, with a
 // connection that drops in the middle, backwards, pressed twice, and in two tabs.
 
+/** Signs in as nobody: nothing that the others do to accounts matters to it. */
+export const aside = true;
+
 const PHONE = { viewport: { width: 375, height: 740 }, isMobile: true, hasTouch: true };
 
 export default async function ({ browser, url, check }) {
