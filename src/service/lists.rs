@@ -6,9 +6,13 @@ use crate::auth::policy::{Action, Caller, Object, Who};
 use crate::domain::age;
 use crate::domain::civil_time;
 use crate::domain::id::CaseId;
+use crate::domain::likeness;
 use crate::store::{CaseFilter, Listed, Mark, Page, Sort, wait_bit};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use uuid::Uuid;
+
+/// Words of a searched name that count.
+const WORDS: usize = 6;
 
 /// A clock that ran out, or does within seven days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,11 +184,13 @@ impl Service {
 
     /// What the store is asked; none if nothing can match.
     pub(super) fn filter(&self, caller: &Caller, q: &CaseQuery) -> Option<CaseFilter> {
-        let mut lookups = Vec::new();
+        let (mut lookups, mut words) = (Vec::new(), Vec::new());
         if let Some(p) = &q.person {
             for kind in ["nhs_number", "name"] {
                 lookups.extend(self.store.lookup_digest(kind, p));
             }
+            let each = likeness::searched(p).into_iter().take(WORDS);
+            words.extend(each.filter_map(|w| self.store.lookup_digest("like_name", &w)));
             if lookups.is_empty() {
                 return None;
             }
@@ -222,6 +228,7 @@ impl Service {
             reference: q.reference.clone(),
             references: q.references.clone(),
             lookups,
+            words,
             age,
             category: q.category,
             received: (from, q.received_to.and_then(next_day)),

@@ -18,6 +18,8 @@ pub struct CaseFilter {
     pub references: Vec<String>,
     /// Keyed digests of a searched value; a case that has any of them is found.
     pub lookups: Vec<Vec<u8>>,
+    /// Keyed digests of the words of a searched name; a case that has all of them is found as well.
+    pub words: Vec<Vec<u8>>,
     /// Place in the list of age bands; `Some(None)`: age not known.
     pub age: Option<Option<i64>>,
     pub category: Option<i64>,
@@ -216,12 +218,19 @@ macro_rules! filtered {
             q.push("))");
         }
         if !f.lookups.is_empty() {
-            q.push(" AND l.id IN (SELECT case_id FROM case_lookup WHERE digest IN (");
+            q.push(" AND (l.id IN (SELECT case_id FROM case_lookup WHERE digest IN (");
             let mut digests = q.separated(", ");
             for d in &f.lookups {
                 digests.push_bind(d.clone());
             }
             q.push("))");
+            for (n, d) in f.words.iter().enumerate() {
+                q.push(if n == 0 { " OR (" } else { " AND " });
+                q.push("l.id IN (SELECT case_id FROM case_lookup WHERE digest = ")
+                    .push_bind(d.clone())
+                    .push(")");
+            }
+            q.push(if f.words.is_empty() { ")" } else { "))" });
         }
         match f.age {
             Some(Some(rank)) => {

@@ -528,6 +528,27 @@ on_both! {
         assert_eq!(app.form(&one, &sue, &[("_csrf", &sue_word), ("give_to", "me")]).await.0, 404);
     }
 
+    async fn a_child_is_found_by_any_of_its_names_and_by_all_of_those_typed(db: Db) {
+        let desk = Desk::start(db).await;
+        let mut b = triggering();
+        b["child"]["given_names"] = json!("Zoë Marigold");
+        b["child"]["family_name"] = json!("O'Quillon-Brack");
+        let r = desk.app.notify(b).await["reference"].as_str().unwrap().to_owned();
+        desk.app.notify(triggering()).await;
+        let s = desk.app.service();
+        let found = async |text: &str| {
+            let q = CaseQuery { person: Some(text.to_owned()), size: 50, ..CaseQuery::default() };
+            let rows = s.list_cases(&desk.ann, q).await.unwrap().rows;
+            rows.iter().map(|l| l.reference.clone()).collect::<Vec<_>>()
+        };
+        for text in ["O'Quillon-Brack", "oquillon brack", "Brack", "zoe", "Marigold Brack", "brack, zoe", "Baby Brack"] {
+            assert_eq!(found(text).await, std::slice::from_ref(&r), "{text}");
+        }
+        for text in ["Zoe Zephyrsson", "Brac", "Baby", "—"] {
+            assert!(found(text).await.is_empty(), "{text}");
+        }
+    }
+
     async fn views_are_ones_own_until_shared_and_stay_in_their_area(db: Db) {
         let desk = Desk::start(db).await;
         let s = desk.app.service();

@@ -6,6 +6,7 @@
 mod names;
 mod traits;
 
+pub use names::searched;
 pub use traits::Traits;
 
 use crate::domain::facts::words;

@@ -139,6 +139,12 @@ impl Names {
     }
 }
 
+/// The words of a name that somebody looks for, as they are kept: without accents, hyphens and case.
+#[must_use]
+pub fn searched(text: &str) -> Vec<String> {
+    words(text).into_iter().filter(|w| !is_stand_in(w)).collect()
+}
+
 fn is_stand_in(word: &str) -> bool {
     STAND_INS.contains(&word)
 }
