@@ -16,7 +16,7 @@ use child_death_review::service::Service;
 use child_death_review::store::UserRow;
 use child_death_review::work::daily;
 use child_death_review::work::watcher::{self, Watch};
-use chrono::{Datelike, NaiveTime, Timelike, Weekday};
+use chrono::{Datelike, Duration, NaiveTime, Timelike, Weekday};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -828,7 +828,24 @@ on_both! {
         story.expect_text("social_care", CARE, "Test from").await;
         story.expect_mail("edt@socialcare.example", "Test from").await;
         story.expect_mail(OFFICE, "Test from").await;
+        // Whoever is named to ring is tested like everybody.
+        story.expect_text("last_step", MANAGER, "Test from").await;
         both_nodes(&story, &settings).await;
+        story.expect_nothing_more().await;
+        // Nothing was up on the day itself a week later: made good on the day after, once.
+        story.clock.forward(Duration::days(8));
+        both_nodes(&story, &settings).await;
+        story.expect_text("last_step", MANAGER, "Test from").await;
+        story.settle().await;
+        story.pending.clear();
+        both_nodes(&story, &settings).await;
+        story.expect_nothing_more().await;
+        // Where there was none the week before, none comes on another day than its own.
+        story.clock.forward(Duration::days(15));
+        both_nodes(&story, &settings).await;
+        story.settle().await;
+        assert!(!story.pending.iter().any(|g| g.words.contains("Test from")));
+        story.pending.clear();
         story.finish().await;
     }
 
