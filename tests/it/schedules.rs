@@ -359,8 +359,14 @@ impl Night<'_> {
         let (alone, among) =
             (format!("Please ring {agency} now"), "Please ring these partners now");
         let reference = s.reference.to_string();
+        // Their number takes no more texts: then the call is what tells them.
+        let number = international(MANAGER);
+        let is_stopped = self.said.2.iter().any(|what| {
+            what.ends_with(&number)
+                && ["permanent_failure", "STOP"].iter().any(|w| what.starts_with(w))
+        });
         let told = self.story.all.iter().any(|g| {
-            g.by == "text"
+            (g.by == "text" || (is_stopped && g.by == "call"))
                 && g.to == international(MANAGER)
                 && (g.words.contains(&alone)
                     || (g.words.contains(among) && g.words.contains(agency)))
@@ -448,14 +454,15 @@ async fn worker(db: Db, nodes: usize, seeds: Vec<u64>) -> usize {
     n
 }
 
-/// `CDR_SCHEDULES` of them, or the one named by `CDR_SEED`.
+/// `CDR_SCHEDULES` of them, without those before `CDR_FROM`; or the one named by `CDR_SEED`.
 fn seeds(share: u64) -> Vec<u64> {
     let given = |n: &str| std::env::var(n).ok().and_then(|v| v.parse::<u64>().ok());
     if let Some(one) = given("CDR_SEED") {
         return vec![one];
     }
     let all = given("CDR_SCHEDULES").unwrap_or(200);
-    (0..(all * share / 100).max(1)).collect()
+    let from = given("CDR_FROM").unwrap_or(0);
+    (from..(all * share / 100).max(from + 1)).collect()
 }
 
 /// Schedules that one service goes through: its whole journal is checked again and again.
