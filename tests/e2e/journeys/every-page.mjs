@@ -197,11 +197,16 @@ async function pages(check, demo) {
   const [lost] = await Promise.all([stranger.waitForNavigation(), stranger.click("main form button")]);
   check.equal(lost.status(), 410, "a page of a draft that the browser no longer knows");
   await check.look(stranger, "lost-draft");
-  await stranger.goto(`${url}/sign-in`);
-  for (let i = 0; i < SIGN_INS; i++) await stranger.request.post(`${url}/sign-in/code`, { form: { code: "0" } });
-  await stranger.fill("#email", "nobody@northshire.example");
-  await stranger.fill("#password", "wrong");
-  const [many] = await Promise.all([stranger.waitForNavigation(), stranger.click("main button")]);
+  // What was used up comes back by the second: all at once, and again where the machine is slow.
+  let many;
+  for (let round = 0; round < 5 && many?.status() !== 429; round++) {
+    await stranger.goto(`${url}/sign-in`);
+    await stranger.fill("#email", "nobody@northshire.example");
+    await stranger.fill("#password", "wrong");
+    const tries = Array.from({ length: 2 * SIGN_INS }, () => stranger.request.post(`${url}/sign-in/code`, { form: { code: "0" } }));
+    await Promise.all(tries);
+    [many] = await Promise.all([stranger.waitForNavigation(), stranger.click("main button")]);
+  }
   check.equal(many.status(), 429, "one sign-in too many");
   await check.look(stranger, "too-many");
 }
