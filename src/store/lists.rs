@@ -422,9 +422,9 @@ impl Store {
         let filter = &CaseFilter { accounts: true, ..filter.clone() };
         macro_rules! waiting {
             ($engine:ty, $p:expr) => {{
-                // The alerts first, and only then their cases: without statistics a planner may begin
-                // with every case there is.
-                let from = format!(" FROM (SELECT id, case_id, agency_name, planned_at FROM alert WHERE phase IN ('climbing', 'ringing') ORDER BY planned_at, id LIMIT {WAITING_LOOKED_AT}) a JOIN case_line l ON l.id = a.case_id WHERE ");
+                // The alerts first, and only then their cases. CROSS JOIN because SQLite keeps its order:
+                // left to choose, it begins with every case there is.
+                let from = format!(" FROM (SELECT id, case_id, agency_name, planned_at FROM alert WHERE phase IN ('climbing', 'ringing') ORDER BY planned_at, id LIMIT {WAITING_LOOKED_AT}) a CROSS JOIN case_line l WHERE l.id = a.case_id AND ");
                 let mut q: QueryBuilder<$engine> =
                     QueryBuilder::new("SELECT l.reference, a.agency_name, a.planned_at");
                 q.push(from.as_str());
