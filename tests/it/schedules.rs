@@ -7,6 +7,7 @@
 use crate::doubles::gateway::Fault;
 use crate::story::*;
 use crate::support::{Db, Mood, triggering};
+use child_death_review::alerts::phone;
 use child_death_review::domain::alert::AlertState;
 use child_death_review::domain::case::CaseState;
 use child_death_review::domain::escalation::Phase;
@@ -365,12 +366,18 @@ impl Night<'_> {
             what.ends_with(&number)
                 && ["permanent_failure", "STOP"].iter().any(|w| what.starts_with(w))
         });
+        let spoken = phone::for_speech(&reference);
+        let spoken = spoken.trim_end_matches('.');
         let told = self.story.all.iter().any(|g| {
-            (g.by == "text" || (is_stopped && g.by == "call"))
+            let names_the_case = match g.by {
+                "text" => g.words.contains(&reference),
+                // Said letter by letter.
+                _ => is_stopped && g.by == "call" && g.words.contains(spoken),
+            };
+            names_the_case
                 && g.to == international(MANAGER)
                 && (g.words.contains(&alone)
                     || (g.words.contains(among) && g.words.contains(agency)))
-                && g.words.contains(&reference)
         });
         assert!(told, "the named human never got {alone:?} about {reference}");
     }

@@ -7,6 +7,7 @@ use crate::story::*;
 use crate::support::{Db, on_both, triggering, until};
 use axum::Router;
 use axum::routing::get;
+use child_death_review::alerts::phone;
 use child_death_review::auth::policy::Caller;
 use child_death_review::config::{Config, Provider};
 use child_death_review::domain::directory::Gap;
@@ -385,6 +386,23 @@ on_both! {
         };
         let dead = |g: &Gap| g.agency == "last_step" && g.point && g.urgent && g.why.contains("STOP");
         assert!(gaps(&story).await.iter().any(dead), "it stands among the gaps");
+        // Until it does, a ladder that ends with them ends in a call, and the call says it all.
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            story.forward(seconds(wait)).await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+        }
+        story.forward(seconds(300)).await;
+        let call = story.expect_call("last_step", MANAGER).await;
+        let spoken = phone::for_speech(&story.case().to_string());
+        for said in ["Please ring these partners now", "The police", "Social care", spoken.trim_end_matches('.')] {
+            assert!(call.words.contains(said), "{said:?} is not in {}", call.words);
+        }
+        for agency in ["police", "social_care"] {
+            story.expect_rung(agency, 3).await;
+            assert!(story.detail(agency).await.human_reached_at.is_some(), "a call tells them too");
+        }
+        story.expect_nothing_more().await;
         // Who asked for a check is texted all the same, and the code makes the number good.
         let check = |s: Service| async move { s.send_code(&Caller::operator(), "northshire", "last_step", "manager").await.unwrap() };
         story.node().with(check).await;
