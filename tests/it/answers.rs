@@ -2,7 +2,7 @@
 //! ask them", and what the board makes of it while somebody watches.
 
 use crate::story::*;
-use crate::support::{Db, on_both, triggering};
+use crate::support::{on_both, triggering};
 use crate::visitor::Visitor;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,28 +13,6 @@ use child_death_review::service::Reply;
 use serde_json::json;
 
 const CARA: &str = "07700 900777";
-
-async fn first_night(db: Db) -> Story {
-    let mut story = Story::begin(db).await;
-    story.notify(triggering()).await;
-    story.expect_first_messages().await;
-    story
-}
-
-/// Presses the button behind a link: status and page.
-async fn press(story: &Story, link: &str, fields: &[(&str, &str)]) -> (u16, String) {
-    let body: String =
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let r = story
-        .http
-        .post(format!("{}{link}", story.node().url))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    (r.status().as_u16(), r.text().await.unwrap())
-}
 
 async fn look(story: &Story, link: &str) -> (u16, String) {
     let r = story.http.get(format!("{}{link}", story.node().url)).send().await.unwrap();
@@ -77,7 +55,7 @@ async fn cara_is_next(mut story: Story, who: &str, means: Means) {
     story.forward(seconds(1)).await;
     story.expect_rung("police", 1).await;
     story.expect_rung("social_care", 1).await;
-    let (status, _) = press(&story, &link_in(&text.words), &[("name", "Cara Successor")]).await;
+    let (status, _) = story.answer_link(&link_in(&text.words), &[("name", "Cara Successor")]).await;
     assert_eq!(status, 200);
     let s = story.state(&case).await;
     assert_eq!(s.alerts[&police].acknowledged.as_ref().unwrap().person.name, "Cara Successor");
@@ -118,7 +96,7 @@ on_both! {
                 && !page.contains("<form")
         };
         for fields in [vec![("name", "Sgt Late")], vec![("name", "Sgt Late"), ("answer", "cannot"), ("to", "Cara"), ("reach", CARA)], vec![]] {
-            let (status, page) = press(&story, &link, &fields).await;
+            let (status, page) = story.answer_link(&link, &fields).await;
             assert_eq!(status, 410);
             assert!(tells(&page), "{page}");
         }
@@ -171,7 +149,7 @@ on_both! {
             assert_eq!(status, 404, "{link}");
             assert!(page.contains("This link does not work") && page.contains("call-back number"));
             assert!(!page.contains(&case.to_string()), "it shows nothing");
-            assert_eq!(press(&story, &link, &[("name", "Mallory")]).await.0, 404, "{link}");
+            assert_eq!(story.answer_link(&link, &[("name", "Mallory")]).await.0, 404, "{link}");
         }
         nobody_has_it(&story, &case).await;
         story.finish().await;
@@ -182,11 +160,11 @@ on_both! {
         let link = link_in(&story.last_text(AMY).words);
         let fields = [("name", "Sgt Away"), ("answer", "cannot"), ("to", "Cara Successor")];
         // Wrong words change nothing and stand in the form again.
-        let (status, page) = press(&story, &link, &[fields.as_slice(), &[("reach", "the usual number")]].concat()).await;
+        let (status, page) = story.answer_link(&link, &[fields.as_slice(), &[("reach", "the usual number")]].concat()).await;
         assert_eq!(status, 422);
         assert!(page.contains("value=\"the usual number\"") && page.contains("value=\"Cara Successor\""), "{page}");
         nobody_has_it(&story, &story.case()).await;
-        let (status, page) = press(&story, &link, &[fields.as_slice(), &[("reach", CARA)]].concat()).await;
+        let (status, page) = story.answer_link(&link, &[fields.as_slice(), &[("reach", CARA)]].concat()).await;
         assert_eq!(status, 200);
         assert!(page.contains("It is recorded that you cannot attend") && page.contains("Whoever you named is being told now"), "{page}");
         cara_is_next(story, "Sgt Away", Means::Link).await;
@@ -234,10 +212,10 @@ on_both! {
         let mut story = first_night(db).await;
         let link = link_in(&story.last_text(AMY).words);
         let fields = [("name", "Sgt Away"), ("answer", "cannot"), ("to", "Cara"), ("reach", "cara@police.example")];
-        assert_eq!(press(&story, &link, &fields).await.0, 200);
+        assert_eq!(story.answer_link(&link, &fields).await.0, 200);
         let mail = story.expect_mail("cara@police.example", "handed on to you").await;
         story.expect_nothing_more().await;
-        assert_eq!(press(&story, &link_in(&mail.words), &[("name", "Cara")]).await.0, 200);
+        assert_eq!(story.answer_link(&link_in(&mail.words), &[("name", "Cara")]).await.0, 200);
         let police = story.alert(&story.case(), "police").await;
         assert!(story.state(&story.case()).await.alerts[&police].acknowledged.is_some());
         story.finish().await;

@@ -4,7 +4,7 @@ use crate::doubles::gateway::{Fault, SECRET};
 use crate::doubles::notify::{self, CALLBACK_TOKEN};
 use crate::doubles::twilio::{self, TwilioDouble};
 use crate::story::*;
-use crate::support::{Db, on_both, triggering, until};
+use crate::support::{on_both, triggering, until};
 use axum::Router;
 use axum::routing::get;
 use child_death_review::alerts::phone;
@@ -48,28 +48,6 @@ async fn only_social_care_goes_on(mut story: Story, means: Means, by: &str) {
     story.finish().await;
 }
 
-async fn first_night(db: Db) -> Story {
-    let mut story = Story::begin(db).await;
-    story.notify(triggering()).await;
-    story.expect_first_messages().await;
-    story
-}
-
-/// Presses the button behind a link.
-async fn press_the_button(story: &Story, link: &str, fields: &[(&str, &str)]) -> u16 {
-    let body: String =
-        form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-    let r = story
-        .http
-        .post(format!("{}{link}", story.node().url))
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    r.status().as_u16()
-}
-
 on_both! {
     async fn when_nobody_answers_the_ladder_is_climbed_to_the_named_human_who_is_told_ever_more_seldom(db: Db) {
         let mut story = first_night(db).await;
@@ -101,7 +79,7 @@ on_both! {
         let looked = story.http.get(format!("{}{link}", story.node().url)).send().await.unwrap();
         assert_eq!(looked.status(), 200);
         assert!(story.state(&story.case()).await.alerts.values().all(|a| a.acknowledged.is_none()), "looking is no answer");
-        assert_eq!(press_the_button(&story, &link, &[("name", "Sgt Placehold")]).await, 200);
+        assert_eq!(story.answer_link(&link, &[("name", "Sgt Placehold")]).await.0, 200);
         only_social_care_goes_on(story, Means::Link, "Sgt Placehold").await;
     }
 
@@ -387,12 +365,7 @@ on_both! {
         let dead = |g: &Gap| g.agency == "last_step" && g.point && g.urgent && g.why.contains("STOP");
         assert!(gaps(&story).await.iter().any(dead), "it stands among the gaps");
         // Until it does, a ladder that ends with them ends in a call, and the call says it all.
-        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
-            story.forward(seconds(wait)).await;
-            story.expect_rung("police", rung).await;
-            story.expect_rung("social_care", rung).await;
-        }
-        story.forward(seconds(300)).await;
+        story.nobody_answers().await;
         let call = story.expect_call("last_step", MANAGER).await;
         let spoken = phone::for_speech(&story.case().to_string());
         for said in ["Please ring these partners now", "The police", "Social care", spoken.trim_end_matches('.')] {
@@ -417,12 +390,7 @@ on_both! {
         story.pending.clear();
         story.notify(triggering()).await;
         story.expect_first_messages().await;
-        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
-            story.forward(seconds(wait)).await;
-            story.expect_rung("police", rung).await;
-            story.expect_rung("social_care", rung).await;
-        }
-        story.forward(seconds(300)).await;
+        story.nobody_answers().await;
         story.expect_human_for_both().await;
         let told = story.detail("police").await;
         assert!(told.human_told_at.is_some() && told.human_reached_at.is_some());
@@ -918,12 +886,7 @@ on_both! {
 
     async fn the_named_human_hears_when_they_need_not_ring_any_more(db: Db) {
         let mut story = first_night(db).await;
-        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
-            story.forward(seconds(wait)).await;
-            story.expect_rung("police", rung).await;
-            story.expect_rung("social_care", rung).await;
-        }
-        story.forward(seconds(300)).await;
+        story.nobody_answers().await;
         story.expect_human_for_both().await;
         assert_eq!(story.reply(AMY, "YES").await, 200);
         story.expect_text("last_step", MANAGER, "The police has answered").await;

@@ -40,6 +40,14 @@ pub const CARE_DESK: &str = "01632 960112";
 pub const MANAGER: &str = "07700 900190";
 pub const OFFICE: &str = "office@northshire.example";
 
+/// A story in which a death has been notified and everybody has their first messages.
+pub async fn first_night(db: Db) -> Story {
+    let mut story = Story::begin(db).await;
+    story.notify(crate::support::triggering()).await;
+    story.expect_first_messages().await;
+    story
+}
+
 pub fn minutes(n: i64) -> Duration {
     Duration::minutes(n)
 }
@@ -508,6 +516,31 @@ impl Story {
         let s = self.state(r).await;
         let mine = s.alerts.iter().filter(|(_, a)| a.agency == agency && a.kind.is_response());
         *mine.max_by_key(|(_, a)| a.planned_at).expect("an alert").0
+    }
+
+    /// Three rungs of both ladders, and then it is time for the named human.
+    pub async fn nobody_answers(&mut self) {
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            self.forward(seconds(wait)).await;
+            self.expect_rung("police", rung).await;
+            self.expect_rung("social_care", rung).await;
+        }
+        self.forward(seconds(300)).await;
+    }
+
+    /// Presses the button behind a link: status and page.
+    pub async fn answer_link(&self, link: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let body: String =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let r = self
+            .http
+            .post(format!("{}{link}", self.node().url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        (r.status().as_u16(), r.text().await.unwrap())
     }
 
     /// How an agency stands on the board of the last case.
