@@ -2,7 +2,7 @@
 //! has had within the hour.
 
 use super::changes::{DirectoryRow, PointChange};
-use super::engine::on;
+use super::engine::{Conn, on};
 use super::keys::ServiceKey;
 use super::{CommitError, Store, StoreError};
 use chrono::{DateTime, Duration, Utc};
@@ -193,6 +193,7 @@ impl Store {
         let key = self.service_key(ServiceKey::Lookups);
         let number = self.address_digest(&format!("{channel}:{number}"));
         let body = key.mac(format!("body\0{words}").as_bytes())[..8].to_vec();
+        let lock = number.first_chunk().map_or(0, |first| i64::from_be_bytes(*first));
         let since = now - Duration::hours(1);
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
@@ -200,6 +201,11 @@ impl Store {
                 const SAME: &str =
                     "SELECT COUNT(*) FROM pace WHERE number = $1 AND at > $2 AND body = $3";
                 const ALL: &str = "SELECT COUNT(*) FROM pace WHERE number = $1 AND at > $2";
+                // Two writers, or two nodes, must not both count the last free place.
+                if let Conn::Pg(c) = conn {
+                    const ALONE: &str = "SELECT pg_advisory_xact_lock($1)";
+                    sqlx::query(ALONE).bind(lock).execute(c).await?;
+                }
                 let same: i64 = on!(conn conn, |c| sqlx::query_scalar(SAME).bind(&number).bind(since).bind(&body).fetch_one(c).await?);
                 let all: i64 = on!(conn conn, |c| sqlx::query_scalar(ALL).bind(&number).bind(since).fetch_one(c).await?);
                 let room = same < identical && all < any;

@@ -103,8 +103,11 @@ impl Store {
             Box::pin(async move {
                 // Only while the journal has not moved on: its next entry carries newer rows.
                 const SAME: &str = "SELECT version FROM stream WHERE id = $1";
+                // Nor does it move on between this look and these changes.
+                const STILL: &str = "SELECT version FROM stream WHERE id = $1 FOR UPDATE";
+                let same = if conn.is_sqlite() { SAME } else { STILL };
                 let held: i64 =
-                    on!(conn conn, |c| sqlx::query_scalar(SAME).bind(case).fetch_one(c).await?);
+                    on!(conn conn, |c| sqlx::query_scalar(same).bind(case).fetch_one(c).await?);
                 if held != version {
                     return Ok(());
                 }

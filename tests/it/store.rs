@@ -73,6 +73,28 @@ async fn without_triggers(db: &Db, sql: &str) {
 }
 
 on_both! {
+    async fn of_many_texts_at_once_to_one_handset_no_more_go_than_its_network_lets_through(db: Db) {
+        let key = config_for(&db).crypt.master_key;
+        let mut nodes = vec![open(&db, &key).await];
+        if !db.is_sqlite() {
+            nodes.push(open(&db, &key).await);
+        }
+        let now = chrono::Utc::now();
+        for round in 0..10 {
+            let number = format!("+44770090035{round}");
+            let asked = (0..40).map(|n| {
+                let (store, number) = (nodes[n % nodes.len()].clone(), number.clone());
+                tokio::spawn(async move {
+                    let id = uuid::Uuid::now_v7();
+                    store.take_pace("sms", &number, "the same words", id, now, 20, 60).await.unwrap()
+                })
+            });
+            let went = futures_util::future::join_all(asked).await;
+            let went = went.into_iter().filter(|r| *r.as_ref().unwrap()).count();
+            assert_eq!(went, 20, "round {round}");
+        }
+    }
+
     async fn the_database_itself_refuses_to_change_the_journal(db: Db) {
         let (app, _) = lived_in(db).await;
         for sql in ["UPDATE journal SET name = 'x'", "DELETE FROM journal", "UPDATE attempt SET n = 9", "DELETE FROM attempt", "DELETE FROM audit", "UPDATE seal SET heads = 0", "DELETE FROM seal_head"] {
