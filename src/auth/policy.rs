@@ -249,11 +249,11 @@ pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> bool {
     if object.access == Access::Shut && is_shut(caller, action, object.agencies) {
         return false;
     }
+    if object.stage.is_some_and(|s| is_over(caller, action, s)) {
+        return false;
+    }
     match &caller.who {
         Who::Operator => true,
-        Who::Person { role, .. } if object.stage.is_some_and(|s| is_over(*role, action, s)) => {
-            false
-        }
         Who::Public => matches!(action, Action::Notify | Action::Assess),
         Who::Person { role, .. } => role_may(*role, action),
         Who::Machine { scopes, .. } => scopes.iter().any(|s| scope_may(*s, action)),
@@ -304,13 +304,14 @@ fn is_shut(caller: &Caller, action: Action, alerted: &[&str]) -> bool {
 }
 
 /// What ends with the case's stage: on-call responders need a case until the panel has reviewed
-/// it, agencies until it is closed.
-fn is_over(role: Role, action: Action, stage: Stage) -> bool {
+/// it, agencies (their people and their systems) until it is closed.
+fn is_over(caller: &Caller, action: Action, stage: Stage) -> bool {
     use Action as A;
     let about_a_case = is_about_a_case(action) || action == A::BreakGlass;
-    let over = match role {
-        Role::OnCall => matches!(stage, Stage::Reviewed | Stage::Closed),
-        Role::Agency => stage == Stage::Closed,
+    let over = match &caller.who {
+        Who::Person { role: Role::OnCall, .. } => matches!(stage, Stage::Reviewed | Stage::Closed),
+        Who::Person { role: Role::Agency, .. } => stage == Stage::Closed,
+        Who::Machine { .. } => caller.agency.is_some() && stage == Stage::Closed,
         _ => false,
     };
     about_a_case && over
@@ -431,6 +432,18 @@ mod tests {
         }
     }
 
+    fn token(agency: Option<&str>) -> Caller {
+        Caller {
+            who: Who::Machine {
+                id: uuid::Uuid::nil(),
+                name: String::new(),
+                scopes: TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect(),
+            },
+            area: "*".to_owned(),
+            agency: agency.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn nobody_reaches_into_another_area() {
         let there = Object { area: Some("southshire"), agencies: &["police"], ..Object::default() };
@@ -473,15 +486,6 @@ mod tests {
             let keeps = role == Role::Guardian;
             assert_eq!(may(&caller, Action::Restrict, of(Access::Shut)), keeps, "{role:?}");
         }
-        let token = |agency: Option<&str>| Caller {
-            who: Who::Machine {
-                id: uuid::Uuid::nil(),
-                name: String::new(),
-                scopes: TokenScope::WORDS.iter().filter_map(|w| TokenScope::parse(w)).collect(),
-            },
-            area: "*".to_owned(),
-            agency: agency.map(str::to_owned),
-        };
         assert!(!may(&token(None), Action::ReadCase, of(Access::Shut)));
         let alerted = Object { agencies: &["police"], ..of(Access::Shut) };
         assert!(may(&token(Some("police")), Action::Acknowledge, alerted));
@@ -505,6 +509,9 @@ mod tests {
             (Stage::Reviewed, false, true),
             (Stage::Closed, false, false),
         ] {
+            let by_token = |of| may(&token(of), Action::ReadCase, at(stage));
+            assert_eq!(by_token(Some("police")), agency, "{stage:?}");
+            assert!(by_token(None), "the area's own systems keep it: {stage:?}");
             assert_eq!(may(&on_call, Action::ReadCase, at(stage)), call, "{stage:?}");
             assert_eq!(may(&police, Action::ReadCase, at(stage)), agency, "{stage:?}");
             assert!(may(&coordinator, Action::ReadCase, at(stage)), "{stage:?}");

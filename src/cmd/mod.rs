@@ -273,6 +273,10 @@ pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Whatever went wrong, in words.
 pub async fn run(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
+        Command::Demo { .. } if cli.config.is_some() => Err(
+            "the demo makes its own settings; it takes no --config (or CDR_CONFIG). To serve with a file: cdr serve --config FILE"
+                .into(),
+        ),
         Command::Demo { listen, data, database, cases, speed } => {
             demo::run(listen, data, database, cases, speed).await
         }

@@ -76,7 +76,7 @@ pub(super) async fn drill(
     let area = area.unwrap_or_else(|| directory.first().to_owned());
     let service = app::parts(config, directory).await?.service;
     let caller = Caller::operator();
-    let reference = service.start_drill(&caller, &area).await?;
+    let (reference, _) = service.start_drill(&caller, &area, None).await?;
     eprintln!("Drill {reference} has begun. Messages go out from the serving nodes.");
     let until = service.clock.now() + Duration::minutes(minutes.max(1));
     let mut last = 0;

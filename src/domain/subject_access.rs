@@ -2,9 +2,12 @@
 //! every mask is listed, nothing is released by itself.
 
 use super::case::CaseState;
+use super::document::Document;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use uuid::Uuid;
 
 /// What stands where somebody else was named.
 pub const MASK: &str = "[masked: another person]";
@@ -26,11 +29,22 @@ pub struct Masked {
     pub mask: &'static str,
 }
 
+/// A document of the case. Nothing searches what is in it: the reviewer reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// The case it is with.
+    pub reference: String,
+    pub id: Uuid,
+    pub name: String,
+    pub at: DateTime<Utc>,
+}
+
 /// The copy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Copy {
     pub items: Vec<Item>,
     pub masked: Vec<Masked>,
+    pub documents: Vec<Unread>,
 }
 
 /// Words of a name, folded; one-letter words say nothing.
@@ -208,6 +222,14 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
             m.add(place, text);
         }
     }
+    let there = s.documents.iter().filter(|d| d.withdrawn.is_none());
+    let unread = |d: &Document| Unread {
+        reference: s.reference.to_string(),
+        id: d.id,
+        name: d.name.clone(),
+        at: d.at,
+    };
+    m.copy.documents = there.map(unread).collect();
     m.copy
 }
 

@@ -189,7 +189,7 @@ impl Service {
                     Decided { state: loaded.state, unchanged: true, set: ChangeSet::default() };
                 let body = answer(&decided).to_string();
                 // The key is used up all the same: with another body it must not act.
-                if let Some(row) = answer_row(digests, &body, now) {
+                if let Some(row) = AnswerRow::of(digests, 200, &body, now) {
                     let set = ChangeSet { answers: vec![row], ..ChangeSet::default() };
                     match self.store.commit(set).await {
                         Ok(()) => {}
@@ -208,7 +208,7 @@ impl Service {
             let mut decided = Decided { state, unchanged: false, set };
             let body = digests.map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();
-            set.answers.extend(body.as_ref().and_then(|b| answer_row(digests, b, now)));
+            set.answers.extend(body.as_ref().and_then(|b| AnswerRow::of(digests, 200, b, now)));
             match self.commit(set, handover).await {
                 Ok(()) => {
                     decided.set.entries.clear();
@@ -384,12 +384,6 @@ impl Prepared {
             }
         }
     }
-}
-
-fn answer_row(digests: Option<&Digests>, answer: &str, at: DateTime<Utc>) -> Option<AnswerRow> {
-    let (key, body) = digests?;
-    let (digest, body) = (key.clone(), body.clone());
-    Some(AnswerRow { digest, body, status: 200, answer: answer.to_owned(), at })
 }
 
 impl Wish {

@@ -1,17 +1,19 @@
 //! Drills: the whole path with nobody dead. A drill is a stream of its own with alerts like any
 //! other, marked in every message, and left out of lists, exports and figures.
 
-use super::Service;
 use super::error::ServiceError;
 use super::notify::spoken;
+use super::{Answer, Idempotency, Service};
 use crate::auth::policy::{Action, Caller, Object};
 use crate::domain::alert::AlertKind;
 use crate::domain::case;
 use crate::domain::civil_time;
 use crate::domain::id::{CaseId, Reference};
-use crate::store::{AttemptView, CaseFilter, Listed, Page};
+use crate::store::changes::AnswerRow;
+use crate::store::{AttemptView, CaseFilter, CommitError, Listed, Page};
 use chrono::{DateTime, Datelike, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// How one agency did.
@@ -48,14 +50,17 @@ pub struct DrillResult {
 
 impl Service {
     /// Starts a drill in an area: a Joint Agency Response, as far as the partners are concerned.
+    /// The same key and body again start no second one and give the first answer.
     ///
     /// # Errors
-    /// Not allowed, no such area, nobody to be told, or not storable.
+    /// Not allowed, no such area, nobody to be told, not storable, or a key used before with
+    /// another body.
     pub async fn start_drill(
         &self,
         caller: &Caller,
         area: &str,
-    ) -> Result<Reference, ServiceError> {
+        idempotency: Option<Idempotency>,
+    ) -> Result<(Reference, Answer), ServiceError> {
         Self::allow(
             caller,
             Action::Drill,
@@ -63,6 +68,12 @@ impl Service {
         )?;
         if self.directory().area(area).is_none() {
             return Err(ServiceError::NotFound);
+        }
+        let digests = idempotency.map(|i| self.digests(caller, "drill", &i));
+        if let Some((key, body)) = &digests
+            && let Some(answer) = self.answered(key, body).await?
+        {
+            return begun(answer);
         }
         let now = self.now();
         let new = self.store.new_case()?;
@@ -80,8 +91,16 @@ impl Service {
         }
         let (mut set, state) = self.store.begin_case(new, events, &caller.actor(), now)?;
         let handover = self.plan_messages(&mut set, &state, &planned, now);
-        self.commit(set, handover).await?;
-        Ok(reference)
+        let answer = json!(result_of(&state, &[])).to_string();
+        set.answers.extend(AnswerRow::of(digests.as_ref(), 201, &answer, now));
+        match (self.commit(set, handover).await, &digests) {
+            (Ok(()), _) => Ok((reference, Answer { status: 201, body: answer, repeated: false })),
+            // The same key was being stored at the same time: that one's answer is ours too.
+            (Err(CommitError::Conflict), Some((key, body))) => {
+                begun(self.answered(key, body).await?.ok_or(ServiceError::Busy)?)
+            }
+            (Err(e), _) => Err(e.into()),
+        }
     }
 
     /// Ends a drill: everybody who was told of it is told so, ladders stop.
@@ -118,23 +137,7 @@ impl Service {
         let id = self.drill_case(caller, reference).await?;
         let state = self.store.load(id).await?.ok_or(ServiceError::NotFound)?.state;
         let attempts = self.store.attempts(id).await?;
-        let mut lines: Vec<DrillLine> = state
-            .alerts
-            .iter()
-            .filter(|(_, a)| a.kind.is_response())
-            .map(|(id, a)| line(id.0, a, &attempts))
-            .collect();
-        lines.sort_by(|a, b| a.agency_name.cmp(&b.agency_name));
-        let asked: Vec<&DrillLine> = lines.iter().filter(|l| l.acknowledge).collect();
-        Ok(DrillResult {
-            reference: reference.to_string(),
-            area: state.area.clone(),
-            started_at: state.received_at,
-            ended_at: state.withdrawn.as_ref().map(|w| w.at),
-            reached: asked.iter().filter(|l| l.acknowledged.is_some()).count(),
-            asked: asked.len(),
-            lines,
-        })
+        Ok(result_of(&state, &attempts))
     }
 
     /// Drills of the caller's areas, newest first.
@@ -193,6 +196,34 @@ impl Service {
         let agencies: Vec<&str> = s.alerts.values().map(|a| a.agency.as_str()).collect();
         let object = Object { area: Some(&s.area), agencies: &agencies, ..Object::default() };
         crate::auth::policy::may(caller, Action::EnterPlan, object)
+    }
+}
+
+/// The drill of an answer that was given before.
+fn begun(answer: Answer) -> Result<(Reference, Answer), ServiceError> {
+    let first: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let reference = first["reference"].as_str().and_then(Reference::parse);
+    Ok((reference.ok_or(ServiceError::NotFound)?, answer))
+}
+
+/// How a drill went so far, by its alerts and what was tried.
+fn result_of(state: &case::CaseState, attempts: &[AttemptView]) -> DrillResult {
+    let mut lines: Vec<DrillLine> = state
+        .alerts
+        .iter()
+        .filter(|(_, a)| a.kind.is_response())
+        .map(|(id, a)| line(id.0, a, attempts))
+        .collect();
+    lines.sort_by(|a, b| a.agency_name.cmp(&b.agency_name));
+    let asked: Vec<&DrillLine> = lines.iter().filter(|l| l.acknowledge).collect();
+    DrillResult {
+        reference: state.reference.to_string(),
+        area: state.area.clone(),
+        started_at: state.received_at,
+        ended_at: state.withdrawn.as_ref().map(|w| w.at),
+        reached: asked.iter().filter(|l| l.acknowledged.is_some()).count(),
+        asked: asked.len(),
+        lines,
     }
 }
 

@@ -1,20 +1,21 @@
 //! Two cases of one death made one by a person, and parted again; and changes that belong to both a
 //! second account and its first case. Both get their events in one commit.
 
-use super::Service;
 use super::answer::short;
 use super::change::signed_in;
 use super::error::{ServiceError, invalid};
 use super::notify::spoken;
+use super::{Answer, Idempotency, Service};
 use crate::auth::policy::{Action, Caller};
 use crate::domain::case::{self, CaseState, Context, Joining, Refusal};
-use crate::domain::event::{Event, Recorded, Settled};
+use crate::domain::event::{Event, Person, Recorded, Settled};
 use crate::domain::facts::{Amendment, Facts};
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::likeness::Traits;
 use crate::store::CommitError;
+use crate::store::changes::{AnswerRow, ChangeSet};
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// How often it is tried when others change the same cases.
@@ -23,88 +24,120 @@ const TRIES: u64 = 40;
 /// Events for the first case and for the second.
 type Both = (Vec<Event>, Vec<Event>);
 
+/// What a person decides of two cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairing {
+    /// The second is an account of the first.
+    Merge,
+    /// It is a case of its own again.
+    Unmerge,
+    /// They are of two deaths; or of twins, siblings, one incident.
+    Settle(Settled),
+}
+
+impl Pairing {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Merge => "merge",
+            Self::Unmerge => "unmerge",
+            Self::Settle(Settled::NotTheSame) => "not-the-same",
+            Self::Settle(Settled::Related) => "related",
+        }
+    }
+}
+
 impl Service {
-    /// Makes `second` an account of `first`.
+    /// Carries out what a person has decided of two cases; the same key and body again give the
+    /// first answer.
     ///
     /// # Errors
-    /// Either not found or not the caller's, no reason, or one of them cannot be merged.
-    pub async fn merge(
+    /// Either not found or not the caller's, no reason, refused by the rules (they cannot be merged,
+    /// or are not merged), or a key used before with another body.
+    pub async fn pair(
         &self,
         caller: &Caller,
         first: &Reference,
         second: &Reference,
+        pairing: Pairing,
         reason: &str,
-    ) -> Result<(), ServiceError> {
+        idempotency: Option<Idempotency>,
+    ) -> Result<Answer, ServiceError> {
         let (a, b) = self.two(caller, first, second, Action::Merge).await?;
+        let what = format!("{}/{first}", pairing.word());
+        let digests = idempotency.map(|i| self.digests(caller, &what, &i));
+        if let Some((key, body)) = &digests
+            && let Some(answer) = self.answered(key, body).await?
+        {
+            return Ok(answer);
+        }
         let reason = reasoned(reason)?;
         let by = signed_in(caller);
-        self.decide_both(caller, a, b, |first, second, lost, now, ctx| {
-            let how =
-                Joining { by: Some(by.clone()), reason: reason.clone(), now, lost: lost.clone() };
-            case::merge(first, second, &how, ctx)
-        })
-        .await
-    }
-
-    /// Makes an account a case of its own again.
-    ///
-    /// # Errors
-    /// Either not found or not the caller's, no reason, or it is not an account of that case.
-    pub async fn unmerge(
-        &self,
-        caller: &Caller,
-        first: &Reference,
-        second: &Reference,
-        reason: &str,
-    ) -> Result<(), ServiceError> {
-        let (a, b) = self.two(caller, first, second, Action::Merge).await?;
-        let reason = reasoned(reason)?;
-        let by = signed_in(caller);
-        self.decide_both(caller, a, b, |first, second, lost, now, ctx| {
-            let (mut of_first, mut of_second) =
-                case::unmerge(first, second, &by, &reason, lost, ctx)?;
-            // Whoever parts them says that they are two: they are not offered again as they stand.
-            let alone = folded(first, &of_first, now);
-            let seen = self.store.seen(&Traits::of(&alone.facts), &Traits::of(&second.facts));
-            let (earlier, later) = if a < b { (a, &mut of_second) } else { (b, &mut of_first) };
-            let settled = Settled::NotTheSame;
-            later.push(case::likeness_settled(earlier, settled, by.clone(), reason.clone(), seen));
-            Ok((of_first, of_second))
-        })
-        .await
-    }
-
-    /// Says of two cases that they are not of the same death, or of twins, siblings, one incident.
-    ///
-    /// # Errors
-    /// Either not found or not the caller's, or no reason.
-    pub async fn settle(
-        &self,
-        caller: &Caller,
-        one: &Reference,
-        other: &Reference,
-        settled: Settled,
-        reason: &str,
-    ) -> Result<(), ServiceError> {
-        let (a, b) = self.two(caller, one, other, Action::Merge).await?;
-        let reason = reasoned(reason)?;
-        let by = signed_in(caller);
-        self.decide_both(caller, a, b, |x, y, _, _, _| {
-            if x.accounts.of.is_some() || y.accounts.of.is_some() {
-                return Err(Refusal::CannotMerge(
-                    "one of the two is a second account: undo that first",
-                ));
-            }
-            if a == b {
-                return Err(Refusal::CannotMerge("it is one and the same case"));
-            }
-            let seen = self.store.seen(&Traits::of(&x.facts), &Traits::of(&y.facts));
-            let said = |other| {
-                vec![case::likeness_settled(other, settled, by.clone(), reason.clone(), seen)]
+        let body = json!({ "reference": first, "other": second }).to_string();
+        let once = AnswerRow::of(digests.as_ref(), 200, &body, self.now());
+        let decide =
+            |x: &CaseState, y: &CaseState, lost: &_, now, ctx: &mut Context<'_>| match pairing {
+                Pairing::Merge => {
+                    let (by, reason) = (Some(by.clone()), reason.clone());
+                    case::merge(
+                        x,
+                        y,
+                        &Joining { by, reason, now, lost: BTreeSet::clone(lost) },
+                        ctx,
+                    )
+                }
+                Pairing::Unmerge => self.parted((x, y), &by, &reason, lost, now, ctx),
+                Pairing::Settle(settled) => self.settled((x, y), settled, &by, &reason),
             };
-            Ok(if a < b { (Vec::new(), said(a)) } else { (said(b), Vec::new()) })
-        })
-        .await
+        match (self.decide_both(caller, a, b, once, decide).await, &digests) {
+            (Ok(()), _) => Ok(Answer { status: 200, body, repeated: false }),
+            // Refused because the same request was just carried out: then its answer is ours.
+            (Err(e @ (ServiceError::Busy | ServiceError::Refused(_))), Some((key, body))) => {
+                self.answered(key, body).await?.ok_or(e)
+            }
+            (Err(e), _) => Err(e),
+        }
+    }
+
+    /// Whoever parts two cases says that they are two: they are not offered again as they stand.
+    fn parted(
+        &self,
+        (first, second): (&CaseState, &CaseState),
+        by: &Person,
+        reason: &str,
+        lost: &BTreeSet<AlertId>,
+        now: DateTime<Utc>,
+        ctx: &mut Context<'_>,
+    ) -> Result<Both, Refusal> {
+        let (a, b) = (first.id, second.id);
+        let (mut of_first, mut of_second) = case::unmerge(first, second, by, reason, lost, ctx)?;
+        let alone = folded(first, &of_first, now);
+        let seen = self.store.seen(&Traits::of(&alone.facts), &Traits::of(&second.facts));
+        let (earlier, later) = if a < b { (a, &mut of_second) } else { (b, &mut of_first) };
+        let two = Settled::NotTheSame;
+        later.push(case::likeness_settled(earlier, two, by.clone(), reason.to_owned(), seen));
+        Ok((of_first, of_second))
+    }
+
+    fn settled(
+        &self,
+        (x, y): (&CaseState, &CaseState),
+        settled: Settled,
+        by: &Person,
+        reason: &str,
+    ) -> Result<Both, Refusal> {
+        if x.accounts.of.is_some() || y.accounts.of.is_some() {
+            return Err(Refusal::CannotMerge(
+                "one of the two is a second account: undo that first",
+            ));
+        }
+        if x.id == y.id {
+            return Err(Refusal::CannotMerge("it is one and the same case"));
+        }
+        let seen = self.store.seen(&Traits::of(&x.facts), &Traits::of(&y.facts));
+        let said = |other| {
+            vec![case::likeness_settled(other, settled, by.clone(), reason.to_owned(), seen)]
+        };
+        Ok(if x.id < y.id { (Vec::new(), said(x.id)) } else { (said(y.id), Vec::new()) })
     }
 
     /// Takes further facts from whoever sent a report, which may be a second account by now: then
@@ -136,7 +169,7 @@ impl Service {
             };
             let new = std::sync::atomic::AtomicBool::new(false);
             let done = self
-                .decide_both(caller, of.case, id, |first, second, lost, now, ctx| {
+                .decide_both(caller, of.case, id, None, |first, second, lost, now, ctx| {
                     if second.accounts.of.as_ref().is_none_or(|o| o.case != first.id) {
                         return Err(MOVED);
                     }
@@ -191,6 +224,7 @@ impl Service {
         caller: &Caller,
         first: CaseId,
         second: CaseId,
+        first_answer: Option<AnswerRow>,
         decide: impl Fn(
             &CaseState,
             &CaseState,
@@ -214,7 +248,10 @@ impl Service {
                 decide(&a.state, &b.state, &lost, now, ctx)
             })?;
             let actor = caller.actor();
-            let mut set = crate::store::changes::ChangeSet::default();
+            let mut set = ChangeSet {
+                answers: first_answer.iter().cloned().collect(),
+                ..ChangeSet::default()
+            };
             let mut handovers = Vec::new();
             for (loaded, events) in [(a, of_a), (b, of_b)] {
                 if events.is_empty() {
@@ -225,12 +262,19 @@ impl Service {
                 handovers.push(self.plan_messages(&mut one, &state, &planned, self.now()));
                 set.absorb(one);
             }
-            if handovers.is_empty() {
+            if handovers.is_empty() && first_answer.is_none() {
                 return Ok(());
             }
             match self.commit_all(set, handovers).await {
                 Ok(()) => return Ok(()),
-                Err(CommitError::Conflict) => {}
+                Err(CommitError::Conflict) => {
+                    // The same request was stored meanwhile: its answer is there.
+                    if let Some(row) = &first_answer
+                        && self.store.answered(&row.digest).await?.is_some()
+                    {
+                        return Err(ServiceError::Busy);
+                    }
+                }
                 Err(e) => return Err(e.into()),
             }
         }

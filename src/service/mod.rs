@@ -56,6 +56,7 @@ pub use export::{Export, ExportError, Format, Piece};
 pub use likeness::{Arrivals, Looked};
 pub use likeness_views::{AccountLine, Comparison, FactLine, Likened};
 pub use lists::{AssignedTo, CaseQuery, ClockWish, Handed, Listing, order_of};
+pub use merge::Pairing;
 pub use notify::{Answer, Idempotency};
 pub use outbox::{Hand, Hands, Lease};
 pub use panels::{PanelList, PanelListLine, panel_json};

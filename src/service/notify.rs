@@ -119,15 +119,7 @@ impl Service {
                 _ => None,
             };
             let answer = receipt(&state, &warnings, &set, duplicate_of).to_string();
-            if let Some((key, body)) = &digests {
-                set.answers.push(AnswerRow {
-                    digest: key.clone(),
-                    body: body.clone(),
-                    status: 201,
-                    answer: answer.clone(),
-                    at: now,
-                });
-            }
+            set.answers.extend(AnswerRow::of(digests.as_ref(), 201, &answer, now));
             let mut handovers = vec![handover];
             let is_joined = joined.is_some();
             if let Some(j) = joined {

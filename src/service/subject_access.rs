@@ -62,6 +62,7 @@ impl Service {
             copy.items.extend(
                 more.items.into_iter().map(|i| Item { place: place(i.place), text: i.text }),
             );
+            copy.documents.extend(more.documents);
             copy.masked
                 .extend(more.masked.into_iter().map(|m| Masked { place: place(m.place), ..m }));
         }

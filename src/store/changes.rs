@@ -366,6 +366,21 @@ pub struct AnswerRow {
     pub at: DateTime<Utc>,
 }
 
+impl AnswerRow {
+    /// The row for an answer, if its request came with a key: `digests` are those of the key and
+    /// of the body.
+    #[must_use]
+    pub fn of(
+        digests: Option<&(Vec<u8>, Vec<u8>)>,
+        status: i64,
+        answer: &str,
+        at: DateTime<Utc>,
+    ) -> Option<Self> {
+        let (digest, body) = digests?.clone();
+        Some(Self { digest, body, status, answer: answer.to_owned(), at })
+    }
+}
+
 /// Who looked at what, in which role and, where that is known, why.
 #[derive(Clone, Debug, Default)]
 pub struct AuditRow {

@@ -116,6 +116,16 @@ on_both! {
         let again = app.raw("/api/v1/panels", panel.as_bytes(), &[("idempotency-key", "p1")]).await;
         assert_eq!((first.0, &first.1), (201, &again.1));
         assert_eq!(app.db.number("SELECT COUNT(*) FROM panel").await, 1);
+        // A drill rings real people: not twice for a lost answer.
+        let drill = async |key: &str| app.raw("/api/v1/drills", br#"{"area":"northshire"}"#, &[("idempotency-key", key)]).await;
+        let first = drill("e1").await;
+        let again = futures_util::future::join_all((0..10).map(|_| drill("e1"))).await;
+        assert_eq!(first.0, 201, "{}", first.1);
+        assert!(again.iter().all(|a| *a == first), "{again:?}");
+        let drills = "SELECT COUNT(*) FROM cases WHERE stage = 'drill'";
+        assert_eq!(app.db.number(drills).await, 1);
+        assert_eq!(drill("e2").await.0, 201);
+        assert_eq!(app.db.number(drills).await, 2);
         // Changes too: fifty equal decisions at once are one, and all get its answer.
         let a: Value = serde_json::from_str(&answers[0].1).unwrap();
         let decision = json!({ "decision": "stand_down", "reason": "r", "consulted": ["X"], "decided_by": { "name": "Y" } }).to_string();

@@ -239,3 +239,21 @@ fn an_advisory_fails_and_a_missing_database_is_said() {
     let (well, said) = advisories(0, 1);
     assert!(!well && !said.contains("NOT") && !said.contains(": checked"), "{said}");
 }
+
+#[test]
+fn the_demo_does_not_pretend_to_have_read_a_file_of_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    for by_env in [false, true] {
+        let mut c = std::process::Command::new(env!("CARGO_BIN_EXE_cdr"));
+        c.current_dir(dir.path()).arg("demo");
+        if by_env {
+            c.env("CDR_CONFIG", "x.toml")
+        } else {
+            c.args(["--config", "x.toml"])
+        };
+        let out = c.output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && said.contains("takes no --config"), "{said}");
+        assert!(!dir.path().join("demo-data").exists(), "nothing was begun");
+    }
+}

@@ -79,6 +79,20 @@ async fn desk<'a>(app: &'a App, reference: &str) -> Desk<'a> {
     Desk { app, cookie, word, case }
 }
 
+/// What a copy for a living person says of the case's documents.
+async fn copy_of(d: &Desk<'_>) -> String {
+    let reference = d.case.rsplit('/').next().unwrap();
+    let asked = [
+        ("_csrf", d.word.as_str()),
+        ("reference", reference),
+        ("name", "Markermother Quorlswick"),
+        ("format", "page"),
+    ];
+    let (s, _, page) = d.app.form("/subject-access", &d.cookie, &asked).await;
+    assert_eq!(s, 200, "{page}");
+    page.replace("&#x2f;", "/")
+}
+
 async fn started(db: crate::support::Db) -> (App, String) {
     let sink = crate::support::Sink::start().await;
     let text = crate::support::area_text(&sink, "");
@@ -120,6 +134,10 @@ on_both! {
             assert_eq!(r.bytes().await.unwrap(), content);
         }
         assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_document'").await, 4, "a look at both, twice");
+        // Nothing searches a document: whoever makes a copy for a living person is sent to read it.
+        let of_first = Desk { case: format!("/cases/{first}"), app: &app, cookie: d.cookie.clone(), word: d.word.clone() };
+        let page = copy_of(&of_first).await;
+        assert!(page.contains(&format!("href=\"/cases/{first}/documents/{id}\">report.pdf</a>")) && page.contains(&format!("came with {second}")), "{page}");
     }
 
     async fn a_document_comes_back_as_it_was_and_lies_sealed(db: Db) {
@@ -160,6 +178,7 @@ on_both! {
         assert_eq!(d.links().await, links);
         assert_eq!(app.page(&links[0], &d.cookie).await.0, 200);
         // Withdrawn: asked first, with a reason; then the content is gone and the line stays.
+        assert!(copy_of(&d).await.contains(&format!("href=\"{}\"", links[0])));
         let way = format!("{}/withdraw", links[0]);
         let (_, page) = app.page(&way, &d.cookie).await;
         assert!(page.contains("This cannot be undone"));
@@ -171,6 +190,7 @@ on_both! {
         assert!(d.links().await.is_empty());
         let (_, page) = app.page(&d.case, &d.cookie).await;
         assert!(page.contains("another child&#x27;s") && page.contains("Bericht"));
+        assert!(copy_of(&d).await.contains("No document is with this case"));
         app.service().store.rebuild().await.unwrap();
         assert_eq!(d.rows().await, (0, 0));
         assert_eq!(app.form(&way, &d.cookie, &[("_csrf", &d.word), ("reason", "again")]).await.0, 404);

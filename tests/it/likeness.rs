@@ -405,6 +405,32 @@ on_both! {
         }
     }
 
+    async fn a_decision_about_two_cases_that_is_sent_again_is_answered_and_not_made_again(db: Db) {
+        let app = start(db, OnArrival::Show).await;
+        let (a, b) = (reference(&app.notify(triggering()).await), reference(&app.notify(as_the_ward_says()).await));
+        let decide = |what: &str, key: &'static str, reason: &str| {
+            let name = if what.ends_with("merge") { "account" } else { "other" };
+            let body = json!({ name: b, "reason": reason }).to_string();
+            let (app, path) = (&app, format!("/api/v1/cases/{a}/{what}"));
+            async move { app.raw(&path, body.as_bytes(), &[("idempotency-key", key)]).await }
+        };
+        let entries = || app.db.number("SELECT COUNT(*) FROM journal");
+        for (what, key) in [("merge", "m1"), ("unmerge", "u1"), ("related", "r1"), ("not-the-same", "n1")] {
+            let before = entries().await;
+            let all = futures_util::future::join_all((0..8).map(|_| decide(what, key, "seen side by side"))).await;
+            assert!(all.iter().all(|r| r.0 == 200 && *r == all[0]), "{what}: {all:?}");
+            let made = entries().await;
+            assert!(made > before, "{what}");
+            assert_eq!(decide(what, key, "seen side by side").await, all[0], "{what}");
+            let (status, said) = decide(what, key, "another reason").await;
+            assert_eq!((status, &said["type"]), (422, &json!("urn:cdr:problem:idempotency_key_reused")), "{what}");
+            assert_eq!(entries().await, made, "{what}");
+        }
+        // The first answer comes again also when a later decision undid it, and undoes nothing.
+        assert_eq!(decide("merge", "m1", "seen side by side").await.0, 200);
+        assert_eq!(app.get(&format!("/api/v1/cases/{b}")).await.1["account_of"], Value::Null);
+    }
+
     async fn what_cannot_be_merged_says_why(db: Db) {
         let app = start(db, OnArrival::Show).await;
         let a = reference(&app.notify(triggering()).await);

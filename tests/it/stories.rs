@@ -529,7 +529,7 @@ on_both! {
 
     async fn a_drill_goes_the_whole_way_and_has_a_result(db: Db) {
         let mut story = Story::begin(db).await;
-        let drill = story.node().with(|s| async move { s.start_drill(&Caller::operator(), "northshire").await.unwrap() }).await;
+        let drill = story.node().with(|s| async move { s.start_drill(&Caller::operator(), "northshire", None).await.unwrap().0 }).await;
         story.references.push(drill.clone());
         let text = story.expect_text("police", AMY, "Joint Agency Response").await;
         assert!(text.words.to_uppercase().contains("EXERCISE") || text.words.to_uppercase().contains("DRILL"), "{}", text.words);

@@ -72,7 +72,7 @@ on_both! {
         oldest(&story, 16).await;
         assert!(board(&story).await.contains("2 partners have not acknowledged yet; the oldest has waited 16 minutes."));
         // Nobody died in a drill: it is no figure, and does not count in the words.
-        story.node().with(|s: Service| async move { s.start_drill(&child_death_review::auth::policy::Caller::operator(), "northshire").await.unwrap() }).await;
+        story.node().with(|s: Service| async move { s.start_drill(&child_death_review::auth::policy::Caller::operator(), "northshire", None).await.unwrap().0 }).await;
         answered(&story, &second, "police").await;
         answered(&story, &second, "social_care").await;
         story.forward(minutes(5)).await;

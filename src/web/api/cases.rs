@@ -1,6 +1,6 @@
 //! Lists, single cases and changes to them.
 
-use super::{json, raw_json};
+use super::{answered, json};
 use crate::auth::policy::Action;
 use crate::domain::event::Person;
 use crate::domain::facts::Amendment;
@@ -403,10 +403,5 @@ pub(super) async fn change(
     let idempotency = request::idempotency(headers, &bytes)?;
     let wish = read(request::json(&bytes)?)?;
     let answer = web.service.change(&caller, &reference, wish, idempotency).await?;
-    let mut response = raw_json(StatusCode::OK, answer.body);
-    if answer.repeated {
-        let replay = axum::http::HeaderValue::from_static("true");
-        response.headers_mut().insert("idempotent-replay", replay);
-    }
-    Ok(response)
+    Ok(answered(answer))
 }

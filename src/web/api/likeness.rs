@@ -1,9 +1,10 @@
 //! Cases that may be of one death: which they are, merging, parting, saying that they are two.
 
 use super::cases::{fields, reference};
-use super::json;
+use super::{answered, json};
 use crate::domain::event::Settled;
 use crate::domain::id::Reference;
+use crate::service::Pairing;
 use crate::web::Web;
 use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
@@ -23,14 +24,6 @@ pub(super) async fn list(
     Ok(json(StatusCode::OK, &json!({ "items": items, "next": null })))
 }
 
-/// What is to be done with two cases.
-#[derive(Clone, Copy)]
-enum Deed {
-    Merge,
-    Unmerge,
-    Settle(Settled),
-}
-
 /// The case in the path is the first; `account` or `other` is the second.
 pub(super) async fn merge(
     web: State<Web>,
@@ -38,7 +31,7 @@ pub(super) async fn merge(
     path: Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    both(web, headers, path, body, "account", Deed::Merge).await
+    both(web, headers, path, body, "account", Pairing::Merge).await
 }
 
 pub(super) async fn unmerge(
@@ -47,7 +40,7 @@ pub(super) async fn unmerge(
     path: Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    both(web, headers, path, body, "account", Deed::Unmerge).await
+    both(web, headers, path, body, "account", Pairing::Unmerge).await
 }
 
 pub(super) async fn not_the_same(
@@ -56,7 +49,7 @@ pub(super) async fn not_the_same(
     path: Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    both(web, headers, path, body, "other", Deed::Settle(Settled::NotTheSame)).await
+    both(web, headers, path, body, "other", Pairing::Settle(Settled::NotTheSame)).await
 }
 
 pub(super) async fn related(
@@ -65,7 +58,7 @@ pub(super) async fn related(
     path: Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
-    both(web, headers, path, body, "other", Deed::Settle(Settled::Related)).await
+    both(web, headers, path, body, "other", Pairing::Settle(Settled::Related)).await
 }
 
 async fn both(
@@ -74,22 +67,19 @@ async fn both(
     Path(text): Path<String>,
     body: Body,
     name: &'static str,
-    deed: Deed,
+    pairing: Pairing,
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
     let one = reference(&text)?;
     web.service.check_both(&caller, &one, &one).await?;
-    let value = request::json(&request::bytes(&web, body).await?)?;
+    let bytes = request::bytes(&web, body).await?;
+    let idempotency = request::idempotency(&headers, &bytes)?;
+    let value = request::json(&bytes)?;
     let (other, reason) = fields(value, |o| (o.text(name), o.text("reason").unwrap_or_default()))?;
     let other = other.as_deref().and_then(Reference::parse);
     let Some(other) = other else {
         return Err(Problem::field(name, "required", "give the reference of the other case"));
     };
-    let service = &web.service;
-    match deed {
-        Deed::Merge => service.merge(&caller, &one, &other, &reason).await?,
-        Deed::Unmerge => service.unmerge(&caller, &one, &other, &reason).await?,
-        Deed::Settle(s) => service.settle(&caller, &one, &other, s, &reason).await?,
-    }
-    Ok(json(StatusCode::OK, &json!({ "reference": one, "other": other })))
+    let answer = web.service.pair(&caller, &one, &other, pairing, &reason, idempotency).await?;
+    Ok(answered(answer))
 }

@@ -13,8 +13,9 @@ mod reach;
 pub(super) use panels::csv_file as panel_csv;
 
 use super::Web;
+use crate::service::Answer;
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -100,6 +101,16 @@ pub(super) fn routes() -> Router<Web> {
 /// JSON that is text already.
 pub(super) fn raw_json(status: StatusCode, body: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An answer that may have been given before.
+pub(super) fn answered(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+    let mut response = raw_json(status, answer.body);
+    if answer.repeated {
+        response.headers_mut().insert("idempotent-replay", HeaderValue::from_static("true"));
+    }
+    response
 }
 
 pub(super) fn json(status: StatusCode, body: &Value) -> Response {

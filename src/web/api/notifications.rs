@@ -1,6 +1,6 @@
 //! `POST /notifications` and `POST /jar/assessments`.
 
-use super::{json, raw_json};
+use super::{answered, json};
 use crate::domain::event::Route;
 use crate::platform::failpoint::{Point, reach};
 use crate::web::Web;
@@ -8,7 +8,7 @@ use crate::web::problem::Problem;
 use crate::web::request::{self, bearer};
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 pub(super) async fn create(
@@ -24,10 +24,7 @@ pub(super) async fn create(
     let area = request::query(query.as_deref()).remove("area");
     let answer =
         web.service.notify(&caller, area.as_deref(), value, Route::Api, idempotency).await?;
-    let mut response = raw_json(StatusCode::CREATED, answer.body);
-    if answer.repeated {
-        response.headers_mut().insert("idempotent-replay", HeaderValue::from_static("true"));
-    }
+    let response = answered(answer);
     reach(Point::AfterReply);
     Ok(response)
 }

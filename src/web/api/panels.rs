@@ -1,7 +1,7 @@
 //! Panels and their lists.
 
 use super::cases::{fields, reference};
-use super::{json, raw_json};
+use super::{answered, json};
 use crate::auth::policy::Action;
 use crate::domain::case::Refusal;
 use crate::domain::id::PanelId;
@@ -43,7 +43,7 @@ pub(super) async fn create(
         .service
         .create_panel_once(&caller, area.as_deref(), &name, held_on, idempotency)
         .await?;
-    Ok(raw_json(StatusCode::CREATED, answer.body))
+    Ok(answered(answer))
 }
 
 pub(super) async fn show(

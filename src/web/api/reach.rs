@@ -1,7 +1,7 @@
 //! The board, withdrawing a notification, an agency's part of the response, and drills.
 
 use super::cases::{change, fields, person, reference};
-use super::json;
+use super::{answered, json};
 use crate::auth::policy::Action;
 use crate::service::Wish;
 use crate::web::Web;
@@ -56,6 +56,7 @@ pub(super) async fn start_drill(
 ) -> Result<Response, Problem> {
     let caller = bearer(&web, &headers).await?;
     let bytes = request::bytes(&web, body).await?;
+    let idempotency = request::idempotency(&headers, &bytes)?;
     let value = if bytes.is_empty() { Value::Null } else { request::json(&bytes)? };
     let area = fields(value, |o| o.text("area"))?;
     let mine = web.service.areas_of(&caller);
@@ -65,9 +66,8 @@ pub(super) async fn start_drill(
         // A drill rings real people: never in an area that nobody named.
         (None, _) => return Err(Problem::field("area", "required", "name the area")),
     };
-    let reference = web.service.start_drill(&caller, &area).await?;
-    let result = web.service.drill_result(&caller, &reference).await?;
-    Ok(json(StatusCode::CREATED, &json!(result)))
+    let (_, answer) = web.service.start_drill(&caller, &area, idempotency).await?;
+    Ok(answered(answer))
 }
 
 pub(super) async fn drill(

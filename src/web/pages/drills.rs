@@ -2,8 +2,10 @@
 
 use super::{change, failed, signed_in};
 use crate::auth::policy::{Action, Object, may};
+use crate::config::area::Directory;
 use crate::domain::id::Reference;
-use crate::service::ServiceError;
+use crate::platform::crypt::random_token;
+use crate::service::{Idempotency, ServiceError};
 use crate::web::Web;
 use crate::web::render::see_other;
 use axum::body::Body;
@@ -32,7 +34,9 @@ pub(super) async fn list(State(web): State<Web>, headers: HeaderMap) -> Response
     let c = json!({
         "frame": frame,
         "areas": areas,
-        "drills": drills.iter().map(|d| json!({ "reference": d.reference, "area": d.area, "at": d.received_at, "waiting": d.waiting })).collect::<Vec<_>>(),
+        // Two presses are one drill: it rings real people.
+        "key": random_token().unwrap_or_default(),
+        "drills": drills.iter().map(|d| json!({ "reference": d.reference, "area": area_named(&today, &d.area), "at": d.received_at, "waiting": d.waiting })).collect::<Vec<_>>(),
         "may_drill": may(&session.caller, Action::Drill, Object::default()),
     });
     web.templates.page(StatusCode::OK, "drills.html", c)
@@ -43,8 +47,11 @@ pub(super) async fn start(State(web): State<Web>, headers: HeaderMap, body: Body
         Ok(s) => s,
         Err(r) => return r,
     };
-    match web.service.start_drill(&session.caller, form.get("area")).await {
-        Ok(r) => see_other(&format!("/drills/{r}")),
+    let key = form.get("_key").to_owned();
+    let once =
+        (!key.is_empty()).then(|| Idempotency { key, body: form.get("area").as_bytes().to_vec() });
+    match web.service.start_drill(&session.caller, form.get("area"), once).await {
+        Ok((reference, _)) => see_other(&format!("/drills/{reference}")),
         Err(e) => failed(&web, e),
     }
 }
@@ -65,6 +72,7 @@ pub(super) async fn show(
         Ok(result) => {
             let c = json!({
                 "frame": frame,
+                "area": area_named(&web.service.directory(), &result.area),
                 "d": result,
                 "now": web.service.clock.now(),
                 "may_drill": may(&session.caller, Action::Drill, Object::default()),
@@ -92,4 +100,9 @@ pub(super) async fn end(
         Ok(()) => see_other(&format!("/drills/{reference}")),
         Err(e) => failed(&web, e),
     }
+}
+
+/// An area by its name; by its id where the directory does not know it any more.
+fn area_named(today: &Directory, id: &str) -> String {
+    today.area(id).map_or_else(|| id.to_owned(), |a| a.name.clone())
 }

@@ -7,7 +7,7 @@ use crate::auth::session::Session;
 use crate::domain::case::CaseState;
 use crate::domain::event::Settled;
 use crate::domain::id::Reference;
-use crate::service::ServiceError;
+use crate::service::{Pairing, ServiceError};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::render::see_other;
@@ -107,16 +107,20 @@ pub(super) async fn decide(
     let first = Reference::parse(form.get("first"));
     let (first, second) = if first.as_ref() == Some(&b) { (&b, &a) } else { (&a, &b) };
     let reason = form.get("reason");
-    let done = match form.get("do") {
-        "same" => web.service.merge(caller, first, second, reason).await,
-        "undo" => web.service.unmerge(caller, first, second, reason).await,
-        "not_the_same" => web.service.settle(caller, &a, &b, Settled::NotTheSame, reason).await,
-        "related" => web.service.settle(caller, &a, &b, Settled::Related, reason).await,
+    let pairing = match form.get("do") {
+        "same" => Ok(((first, second), Pairing::Merge)),
+        "undo" => Ok(((first, second), Pairing::Unmerge)),
+        "not_the_same" => Ok(((&a, &b), Pairing::Settle(Settled::NotTheSame))),
+        "related" => Ok(((&a, &b), Pairing::Settle(Settled::Related))),
         _ => Err(crate::service::invalid("do", "required", "Choose what you have decided")),
+    };
+    let done = match pairing {
+        Ok(((x, y), pairing)) => web.service.pair(caller, x, y, pairing, reason, None).await,
+        Err(e) => Err(e),
     };
     let to = if form.get("do") == "same" { first } else { &a };
     match done {
-        Ok(()) => see_other(&format!("/cases/{to}")),
+        Ok(_) => see_other(&format!("/cases/{to}")),
         Err(e @ (ServiceError::NotFound | ServiceError::Forbidden)) => failed(&web, e),
         Err(e) => {
             let p = crate::web::problem::Problem::from(e);
