@@ -21,7 +21,7 @@ use crate::auth::token::Tokens;
 use crate::config::area::{Book, Directory};
 use crate::config::{Config, SecondFactor};
 use crate::domain::alert::Channel;
-use crate::platform::clock::{SharedClock, SystemClock};
+use crate::platform::clock::SharedClock;
 use crate::platform::crypt::{CryptError, Keyring};
 use crate::platform::metrics::Metrics;
 use crate::platform::news::News;
@@ -88,12 +88,20 @@ pub fn target(config: &Config) -> Result<Target, StoreError> {
     Ok(Target::parse(config.database.url.expose_secret())?)
 }
 
+/// The clock that everything on the configured database goes by.
+///
+/// # Errors
+/// Not a database URL, or the database cannot be reached.
+pub async fn clock(config: &Config) -> Result<SharedClock, StoreError> {
+    Ok(crate::store::clock_of(&target(config)?).await?)
+}
+
 /// Opens the database and builds a service without workers, for commands.
 ///
 /// # Errors
 /// The database or the master key cannot be used.
 pub async fn parts(config: &Config, directory: Arc<Directory>) -> Result<Parts, StartError> {
-    build(config, directory, Arc::new(SystemClock), None, None).await
+    build(config, directory, clock(config).await?, None, None).await
 }
 
 async fn build(

@@ -12,7 +12,7 @@ use crate::config::{self, Config, MailTls};
 use crate::domain::alert::AlertKind;
 use crate::domain::civil_time;
 use crate::domain::directory::{Rule, Urgency, When, default_steps};
-use crate::platform::clock::{SharedClock, SystemClock};
+use crate::platform::clock::SharedClock;
 use crate::platform::crypt::{Key, random_token};
 use crate::platform::fresh;
 use crate::platform::telemetry::{self, Shape};
@@ -69,7 +69,7 @@ pub(super) async fn run(
     let mut config = config::load(None)?;
     set(&mut config, &data, database, &url, mail.local_addr()?.port())?;
 
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = app::clock(&config).await?;
     let secret = format!("whsec_{}", Key::random()?.to_base64());
     config.gateway.url = format!("{url}/demo/gateway");
     config.gateway.secrets = secret.clone().into();

@@ -12,7 +12,6 @@ pub mod synth;
 
 use crate::app::{self, StartError};
 use crate::config::{self, Config, ConfigError};
-use crate::platform::clock::SystemClock;
 use crate::platform::telemetry;
 use crate::store::backup;
 use chrono::NaiveDate;
@@ -331,7 +330,8 @@ async fn serve(config: Config) -> Result<u8, Failure> {
         StartError::Io { what: format!("cannot listen on {}", config.server.listen), why }
     })?;
     let at = listener.local_addr()?;
-    let running = app::start(&config, directory, listener, Arc::new(SystemClock), None).await?;
+    let clock = app::clock(&config).await?;
+    let running = app::start(&config, directory, listener, clock, None).await?;
     tracing::info!(listen = %at, version = env!("CARGO_PKG_VERSION"), "serving");
     running.until_told().await?;
     Ok(0)

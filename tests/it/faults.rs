@@ -22,6 +22,8 @@ pub struct Program {
     url: String,
     pub token: String,
     pub child: Option<Child>,
+    /// What is set for it beside its configuration.
+    pub env: Vec<(&'static str, String)>,
 }
 
 impl Program {
@@ -33,8 +35,15 @@ impl Program {
         let key =
             key.map_or_else(|| format!("t:{}", Key::random().unwrap().to_base64()), str::to_owned);
         std::fs::write(dir.join("cdr.toml"), format!("[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:9\"\n[database]\nurl = \"{}\"\n[areas]\nfiles = [\"{}\"]\n[webhooks]\nallow_private_targets = true\ntimeout_seconds = 3\n[mail]\ntimeout_seconds = 3\n[dispatch]\nlease_seconds = 20\n[watch]\ntonight_at = \"23:59:59\"\ntest_at = \"23:59:59\"\n[journal]\nseal_seconds = 1\n[duplicates]\non_arrival = \"off\"\n[log]\nlevel = \"error\"\n", db.url, dir.join("area.toml").display())).unwrap();
-        let mut me =
-            Self { dir, port, key, url: db.url.clone(), token: String::new(), child: None };
+        let mut me = Self {
+            dir,
+            port,
+            key,
+            url: db.url.clone(),
+            token: String::new(),
+            child: None,
+            env: Vec::new(),
+        };
         let out = me
             .command(&["token", "add", "--name", "t", "--scopes", "notify,read,metrics"])
             .output()
@@ -50,7 +59,8 @@ impl Program {
             .arg(self.dir.join("cdr.toml"))
             .args(args)
             .env("CDR__CRYPT__MASTER_KEY", &self.key)
-            .env_remove("CDR_DIE_AT");
+            .env_remove("CDR_DIE_AT")
+            .envs(self.env.iter().map(|(n, v)| (n, v)));
         c
     }
 
@@ -539,6 +549,52 @@ async fn two_nodes_send_each_alert_once_and_one_takes_over_from_the_other() {
     assert!(Command::new("kill").args(["-CONT", &pid]).status().unwrap().success());
     tokio::time::sleep(Duration::from_secs(2)).await;
     check(&two, &db, &sink, &acknowledged).await;
+}
+
+/// What makes a program believe that its machine's clock is `off` seconds off.
+fn with_the_clock_off_by(off: i64) -> Vec<(&'static str, String)> {
+    let libraries = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let all = libraries.map(|d| d.path().join("faketime/libfaketime.so.1"));
+    let library = all.into_iter().find(|p| p.exists()).expect("the package libfaketime");
+    let env = vec![
+        ("LD_PRELOAD", library.to_string_lossy().into_owned()),
+        ("FAKETIME", format!("{off:+}s")),
+    ];
+    let out = Command::new("date").arg("+%s").envs(env.clone()).output().unwrap();
+    let told: i64 = String::from_utf8(out.stdout).unwrap().trim().parse().unwrap();
+    let apart = told - chrono::Utc::now().timestamp();
+    assert!((apart - off).abs() < 5, "a program is told a time {apart} s off");
+    env
+}
+
+#[tokio::test]
+async fn nodes_whose_machines_tell_different_times_go_by_the_databases() {
+    for off in [-300, 3600] {
+        let (db, sink) = (Db::postgres().await, Sink::start().await);
+        let mut right = Program::new(&db, &sink, None);
+        let mut wrong = Program::new(&db, &sink, Some(&right.key.clone()));
+        wrong.env = with_the_clock_off_by(off);
+        right.start(None);
+        wrong.start(None);
+        assert!(right.ready().await && wrong.ready().await);
+        let http = reqwest::Client::new();
+        let mut acknowledged = BTreeMap::new();
+        // While one of them waits for an answer, the other must not believe that its lease is over.
+        sink.set("police", crate::support::Mood::Hang);
+        for (key, p) in [("one", &wrong), ("two", &right)] {
+            let before = chrono::Utc::now();
+            let answer = p.post_once(&http, key).await.unwrap();
+            let at: chrono::DateTime<chrono::Utc> =
+                answer["received_at"].as_str().unwrap().parse().unwrap();
+            let late = (at - before).num_milliseconds();
+            assert!((-1_000..5_000).contains(&late), "{key}, {off}: {late} ms off");
+            acknowledged.insert(key.to_owned(), answer);
+        }
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        assert_eq!(sink.got("police").len(), 2, "{off}: each in one hand");
+        sink.set("police", crate::support::Mood::Well);
+        check(&right, &db, &sink, &acknowledged).await;
+    }
 }
 
 #[tokio::test]
