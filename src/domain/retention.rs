@@ -144,14 +144,13 @@ mod tests {
         s.unwrap()
     }
 
-    fn finalised(category: Option<u8>) -> Event {
-        let record = Record {
-            milestone: Milestone::Finalised,
-            standing: Standing::Done,
-            on: Some(day("2027-03-31")),
-            category,
-        };
+    fn done(milestone: Milestone, on: &str, category: Option<u8>) -> Event {
+        let record = Record { milestone, standing: Standing::Done, on: Some(day(on)), category };
         Event::MilestoneRecorded { record, note: String::new() }
+    }
+
+    fn finalised() -> Event {
+        done(Milestone::Finalised, "2027-03-31", None)
     }
 
     fn rules() -> Rules {
@@ -176,14 +175,51 @@ mod tests {
     #[test]
     fn the_first_rule_that_fits_and_the_later_of_its_days_count() {
         assert_eq!(due(&state(vec![]), &rules()), None, "a case that goes on is kept");
-        let d = due(&state(vec![finalised(None)]), &rules()).unwrap();
+        let d = due(&state(vec![finalised()]), &rules()).unwrap();
         // Born on 29 February: the birthday of a year without one is the day after.
         assert_eq!(
             (d.rule.as_str(), d.ended, d.on),
             ("usual", day("2027-03-31"), day("2049-03-01"))
         );
         assert!(!d.is_due(day("2049-02-28")) && d.is_due(day("2049-03-01")));
-        assert_eq!(due(&state(vec![finalised(None)]), &Rules::default()), None, "no rule, kept");
+        assert_eq!(due(&state(vec![finalised()]), &Rules::default()), None, "no rule, kept");
+    }
+
+    #[test]
+    fn a_rule_for_one_area_or_category_counts_there_and_nowhere_else() {
+        let mut r = rules();
+        let theirs = Rule {
+            name: "theirs".to_owned(),
+            area: Some("southshire".to_owned()),
+            ..r.rule[1].clone()
+        };
+        let ours = Rule {
+            name: "ours".to_owned(),
+            area: Some("northshire".to_owned()),
+            years: 12,
+            birthday: None,
+            ..r.rule[1].clone()
+        };
+        r.rule.insert(1, theirs);
+        r.rule.insert(2, ours);
+        let fits = |category| {
+            let reviewed = done(Milestone::PanelReview, "2027-03-01", category);
+            due(&state(vec![reviewed, finalised()]), &r).unwrap()
+        };
+        assert_eq!((fits(None).rule.as_str(), fits(None).on), ("ours", day("2039-03-31")));
+        assert_eq!((fits(Some(1)).rule.as_str(), fits(Some(1)).on), ("long", day("2057-03-31")));
+        assert_eq!(fits(Some(2)).rule, "ours");
+        let withdrawn = Event::NotificationWithdrawn {
+            reason: String::new(),
+            decided_by: Person::default(),
+            recalled: Vec::new(),
+            opened: Vec::new(),
+        };
+        assert_eq!(
+            due(&state(vec![withdrawn]), &r).map(|d| d.rule),
+            Some("error".to_owned()),
+            "another outcome"
+        );
     }
 
     #[test]
@@ -192,9 +228,9 @@ mod tests {
         let hold = Event::LegalHoldPlaced { reason: "a claim".to_owned(), by: by() };
         let lift = Event::LegalHoldLifted { reason: "settled".to_owned(), by: by() };
         let late = day("2999-01-01");
-        let kept = due(&state(vec![finalised(None), hold.clone()]), &rules()).unwrap();
+        let kept = due(&state(vec![finalised(), hold.clone()]), &rules()).unwrap();
         assert!(kept.held && !kept.is_due(late));
-        assert!(due(&state(vec![finalised(None), hold, lift]), &rules()).unwrap().is_due(late));
+        assert!(due(&state(vec![finalised(), hold, lift]), &rules()).unwrap().is_due(late));
     }
 
     #[test]

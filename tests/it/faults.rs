@@ -3,7 +3,7 @@
 //! After each: no acknowledged notification is missing or twice, every alert is there and was
 //! delivered under one id, the journal is whole.
 
-use crate::support::{Db, Got, Sink, area_text, triggering, until};
+use crate::support::{Db, Got, Sink, area_text, on_both, triggering, until};
 use child_death_review::platform::crypt::{Key, Keyring};
 use child_death_review::platform::failpoint::Point;
 use child_death_review::platform::metrics::Metrics;
@@ -549,6 +549,55 @@ async fn two_nodes_send_each_alert_once_and_one_takes_over_from_the_other() {
     assert!(Command::new("kill").args(["-CONT", &pid]).status().unwrap().success());
     tokio::time::sleep(Duration::from_secs(2)).await;
     check(&two, &db, &sink, &acknowledged).await;
+}
+
+on_both! {
+    async fn the_master_key_is_changed_while_notifications_are_taken(db: Db) {
+        let sink = Sink::start().await;
+        let mut p = Program::new(&db, &sink, None);
+        p.start(None);
+        assert!(p.ready().await);
+        let http = reqwest::Client::new();
+        let mut acknowledged = BTreeMap::new();
+        for n in 0..100 {
+            let key = format!("before{n}");
+            acknowledged.insert(key.clone(), p.post_once(&http, &key).await.unwrap());
+        }
+        assert_eq!(db.number("SELECT COUNT(*) FROM stream WHERE key_name = 't'").await, 100);
+        p.kill();
+        // A new key in front of the old one, and a restart.
+        let new = format!("next:{}", Key::random().unwrap().to_base64());
+        p.key = format!("{new} {}", p.key);
+        p.start(None);
+        assert!(p.ready().await);
+        let mut rewrap = p.command(&["keys", "rewrap"]).stdout(Stdio::null()).spawn().unwrap();
+        let mut during = 0;
+        loop {
+            let ended = rewrap.try_wait().unwrap();
+            let key = format!("during{during}");
+            acknowledged.insert(key.clone(), p.post_once(&http, &key).await.expect("refused while keys are changed"));
+            during += 1;
+            if let Some(status) = ended {
+                assert!(status.success());
+                break;
+            }
+        }
+        assert!(during > 1);
+        assert_eq!(db.number("SELECT COUNT(*) FROM stream WHERE key_name = 't'").await, 0);
+        assert_eq!(db.number("SELECT COUNT(*) FROM service_key WHERE key_name = 't'").await, 0);
+        // The old key is taken away: everything is still there and read.
+        p.kill();
+        p.key = new;
+        p.start(None);
+        assert!(p.ready().await);
+        check(&p, &db, &sink, &acknowledged).await;
+        for a in acknowledged.values() {
+            let url = format!("http://127.0.0.1:{}/api/v1/cases/{}", p.port, a["reference"].as_str().unwrap());
+            let r = http.get(url).bearer_auth(&p.token).send().await.unwrap();
+            assert_eq!(r.status(), 200);
+            assert!(r.text().await.unwrap().contains("Quorlswick"));
+        }
+    }
 }
 
 /// What makes a program believe that its machine's clock is `off` seconds off.
