@@ -239,10 +239,11 @@ pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> bool {
         if is_about_a_case(action) && !alerted {
             return false;
         }
-        // A machine of one agency has no business with anything wider than its cases.
-        let machine = matches!(caller.who, Who::Machine { .. });
+        // Whoever is bound to one agency has no business with anything wider than its cases; what
+        // its own people may see besides is in their role.
+        let own = matches!(caller.who, Who::Person { role: Role::Agency, .. });
         let narrow = matches!(action, Action::Notify | Action::Assess | Action::ReadMetrics);
-        if machine && !narrow && !is_about_a_case(action) {
+        if !own && !narrow && !is_about_a_case(action) {
             return false;
         }
     }
@@ -308,13 +309,18 @@ fn is_shut(caller: &Caller, action: Action, alerted: &[&str]) -> bool {
 fn is_over(caller: &Caller, action: Action, stage: Stage) -> bool {
     use Action as A;
     let about_a_case = is_about_a_case(action) || action == A::BreakGlass;
-    let over = match &caller.who {
-        Who::Person { role: Role::OnCall, .. } => matches!(stage, Stage::Reviewed | Stage::Closed),
-        Who::Person { role: Role::Agency, .. } => stage == Stage::Closed,
-        Who::Machine { .. } => caller.agency.is_some() && stage == Stage::Closed,
-        _ => false,
-    };
-    about_a_case && over
+    about_a_case && over_for(caller).contains(&stage)
+}
+
+/// The stages from which on a case is none of the caller's business; lists leave such cases out.
+#[must_use]
+pub fn over_for(caller: &Caller) -> &'static [Stage] {
+    match &caller.who {
+        Who::Person { role: Role::OnCall, .. } => &[Stage::Reviewed, Stage::Closed],
+        Who::Person { role: Role::Agency, .. } => &[Stage::Closed],
+        Who::Machine { .. } if caller.agency.is_some() => &[Stage::Closed],
+        _ => &[],
+    }
 }
 
 fn role_may(role: Role, action: Action) -> bool {
@@ -490,6 +496,19 @@ mod tests {
         let alerted = Object { agencies: &["police"], ..of(Access::Shut) };
         assert!(may(&token(Some("police")), Action::Acknowledge, alerted));
         assert!(!may(&token(Some("police")), Action::ReadCase, alerted));
+    }
+
+    #[test]
+    fn whoever_is_bound_to_an_agency_sees_nothing_wider_than_its_cases() {
+        let here = Object { area: Some("northshire"), ..Object::default() };
+        for role in [Role::OnCall, Role::Coordinator, Role::DesignatedDoctor] {
+            let bound = person(role, "northshire", Some("police"));
+            for action in [Action::ListCases, Action::Export, Action::ReadPanels] {
+                assert!(!may(&bound, action, here), "{role:?} {action:?}");
+            }
+            let alerted = Object { agencies: &["police"], ..here };
+            assert!(may(&bound, Action::ReadCase, alerted) && may(&bound, Action::Notify, here));
+        }
     }
 
     #[test]

@@ -50,6 +50,12 @@ impl Tokens {
         Ok(Some(caller))
     }
 
+    /// Whether a token was good within the last seconds.
+    #[must_use]
+    pub fn knows(&self, token: &str) -> bool {
+        self.remembered(&digest(token)).is_some()
+    }
+
     fn remembered(&self, digest: &[u8; 32]) -> Option<Caller> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.get(digest).filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, c)| c.clone())

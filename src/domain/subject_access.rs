@@ -3,6 +3,7 @@
 
 use super::case::CaseState;
 use super::document::Document;
+use super::event::Event;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -157,19 +158,9 @@ impl Masker<'_> {
     }
 }
 
-/// What a case holds about `name`. `history` is what happened, as sentences.
-#[must_use]
-pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
-    let person = name_words(name);
-    if person.len() < 2 {
-        // One word is anybody of the family.
-        return Copy::default();
-    }
+/// The notifier, the household and the professionals of a case, each with where it stands.
+fn records(s: &CaseState) -> Vec<(String, Value)> {
     let facts = serde_json::to_value(&s.facts).unwrap_or_default();
-    let mut others = BTreeSet::new();
-    let child = &s.facts.child;
-    let names = [&child.given_names, &child.family_name].into_iter().flatten();
-    others.extend(names.chain(&child.also_known_as).flat_map(|n| name_words(n)));
     let mut records: Vec<(String, Value)> = Vec::new();
     if let Some(n) = facts.get("notifier") {
         records.push(("Notifier".to_owned(), n.clone()));
@@ -178,11 +169,72 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
         let all = facts.get(list).and_then(Value::as_array).cloned().unwrap_or_default();
         records.extend(all.into_iter().zip(1..).map(|(r, n)| (format!("{label} {n}"), r)));
     }
-    let name_in = |r: &Value| r.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-    for (_, r) in &records {
-        if !is_same(&person, &name_in(r)) {
-            others.extend(name_words(&name_in(r)));
+    records
+}
+
+fn name_in(record: &Value) -> &str {
+    record.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a living person of this name is recorded: a father may have his child's name.
+#[must_use]
+pub fn is_recorded(name: &str, s: &CaseState) -> bool {
+    let person = name_words(name);
+    records(s).iter().any(|(_, r)| is_same(&person, name_in(r)))
+}
+
+/// Names of people in what happened: who decided, was consulted, was given the case, added a
+/// document. What was notified is left out; [`copy`] reads it field by field.
+#[must_use]
+pub fn names_in(events: &[Event]) -> BTreeSet<String> {
+    fn walk(v: &Value, out: &mut BTreeSet<String>) {
+        match v {
+            Value::Object(fields) => {
+                // A `Person` or a `Named`; other things have names too (places, documents, duties).
+                let is_one =
+                    fields.keys().all(|k| ["id", "name", "role", "agency"].contains(&k.as_str()));
+                if let Some(Value::String(name)) = fields.get("name").filter(|_| is_one) {
+                    out.insert(name.clone());
+                }
+                fields.iter().filter(|(f, _)| *f != "facts").for_each(|(_, v)| walk(v, out));
+            }
+            Value::Array(all) => all.iter().for_each(|v| walk(v, out)),
+            _ => {}
         }
+    }
+    let mut out = BTreeSet::new();
+    for e in events {
+        walk(&serde_json::to_value(e).unwrap_or_default(), &mut out);
+    }
+    out
+}
+
+/// What a case holds about `name`. `history` is what happened, as sentences, and `named` are the
+/// people named in it.
+#[must_use]
+pub fn copy(
+    name: &str,
+    s: &CaseState,
+    history: &[(String, String)],
+    named: &BTreeSet<String>,
+) -> Copy {
+    let person = name_words(name);
+    if person.len() < 2 {
+        // One word is anybody of the family.
+        return Copy::default();
+    }
+    let mut others = BTreeSet::new();
+    let child = &s.facts.child;
+    let own = [&child.given_names, &child.family_name].into_iter().flatten();
+    others.extend(own.chain(&child.also_known_as).flat_map(|n| name_words(n)));
+    let records = records(s);
+    for (_, r) in &records {
+        if !is_same(&person, name_in(r)) {
+            others.extend(name_words(name_in(r)));
+        }
+    }
+    for n in named.iter().filter(|n| !is_same(&person, n)) {
+        others.extend(name_words(n));
     }
     for a in s.alerts.values() {
         let answered = a.acknowledged.as_ref().map(|k| k.person.name.as_str());
@@ -196,7 +248,7 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
     }
     let mut m = Masker { person: &person, others, copy: Copy::default() };
     for (place, record) in &records {
-        if is_same(&person, &name_in(record)) {
+        if is_same(&person, name_in(record)) {
             m.own(place, record);
         }
     }
@@ -237,7 +289,7 @@ pub fn copy(name: &str, s: &CaseState, history: &[(String, String)]) -> Copy {
 mod tests {
     use super::*;
     use crate::domain::case::replay;
-    use crate::domain::event::{Event, Recorded, Route};
+    use crate::domain::event::{Event, Person, Recorded, Route};
     use crate::domain::id::{CaseId, Reference};
     use chrono::{TimeZone, Utc};
     use serde_json::json;
@@ -265,7 +317,7 @@ mod tests {
 
     #[test]
     fn ones_own_record_is_whole_and_others_are_masked_in_texts() {
-        let c = copy("ann mockridge", &state(), &[]);
+        let c = copy("ann mockridge", &state(), &[], &BTreeSet::new());
         let text = serde_json::to_string(&c.items).unwrap();
         assert!(text.contains("mother") && text.contains("29"), "{text}");
         for other in ["Bert", "Trial", "Placehold", "900987", "Standin", "9990000018"] {
@@ -281,16 +333,36 @@ mod tests {
     #[test]
     fn nobody_gets_anything_under_a_part_of_a_name_or_a_strangers() {
         for name in ["Mockridge", "Carol Nobody", "", "Dr"] {
-            assert_eq!(copy(name, &state(), &[]).items, [], "{name}");
+            assert_eq!(copy(name, &state(), &[], &BTreeSet::new()).items, [], "{name}");
         }
+    }
+
+    #[test]
+    fn whoever_is_named_in_what_happened_is_masked_and_a_duty_is_not() {
+        let by = Person { name: "Dr Consulta".to_owned(), ..Person::default() };
+        let events = [Event::LegalHoldPlaced { reason: "asked by Sam Other".to_owned(), by }];
+        let named = names_in(&events);
+        assert_eq!(named, BTreeSet::from(["Dr Consulta".to_owned()]));
+        let history = [("x".to_owned(), "Dr Consulta rang Ann Mockridge on duty.".to_owned())];
+        let c = copy("Ann Mockridge", &state(), &history, &named);
+        let said = &c.items.last().unwrap().text;
+        assert_eq!(said, "Dr [masked: another person] rang Ann Mockridge on duty.");
+    }
+
+    #[test]
+    fn a_father_with_the_childs_name_is_somebody_recorded() {
+        assert!(is_recorded("Ann Mockridge", &state()) && is_recorded("bert trial", &state()));
+        assert!(!is_recorded("Placehold Mockridge", &state()));
     }
 
     #[test]
     fn the_same_case_gives_the_same_copy() {
         let history =
             [("What happened".to_owned(), "Said by Ann Mockridge to Bert Trial.".to_owned())];
-        let (a, b) =
-            (copy("Ann Mockridge", &state(), &history), copy("Ann Mockridge", &state(), &history));
+        let (a, b) = (
+            copy("Ann Mockridge", &state(), &history, &BTreeSet::new()),
+            copy("Ann Mockridge", &state(), &history, &BTreeSet::new()),
+        );
         assert_eq!(a, b);
         assert!(a.items.iter().any(|i| i.text.contains("to [masked: another person].")), "{a:?}");
     }

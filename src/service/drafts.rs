@@ -38,6 +38,19 @@ pub struct Held {
     pub draft: Draft,
 }
 
+impl Held {
+    /// What a page of this draft carries to say which draft it belongs to; the code cannot be
+    /// told from it.
+    #[must_use]
+    pub fn mark(&self) -> String {
+        mark_of(&self.row.code)
+    }
+}
+
+fn mark_of(digest: &[u8]) -> String {
+    hex(&digest[..digest.len().min(8)])
+}
+
 /// What is known of a draft's facts right now.
 #[derive(Clone)]
 pub struct Judged {
@@ -111,6 +124,15 @@ impl Service {
         let row = self.store.draft(&code, self.now()).await?.ok_or(ServiceError::NotFound)?;
         let draft = self.store.open_draft(&row)?;
         Ok(Held { code, row, draft })
+    }
+
+    /// Whether a page with this mark belongs to the draft with this code. One that carries no mark
+    /// does not say.
+    #[must_use]
+    pub fn is_page_of(&self, mark: &str, code: &str) -> bool {
+        mark.is_empty()
+            || draft::read_code(code)
+                .is_some_and(|code| mark_of(&self.store.draft_digest(&code)) == mark)
     }
 
     /// Saves one page. Once the notification is sent, its pages take no more: the held draft comes
@@ -203,11 +225,22 @@ impl Service {
         }
     }
 
-    /// Sends a draft: it becomes a case in one commit. A second press gets the first's answer.
+    /// Sends a draft: it becomes a case in one commit. A second press gets the first's answer. A
+    /// page that somebody saves meanwhile goes with it.
     ///
     /// # Errors
     /// No way to call back; nothing else keeps a draft from being sent.
     pub async fn send_draft(&self, code: &str) -> Result<Option<Answer>, ServiceError> {
+        for _ in 0..TRIES {
+            match self.send_as_it_stands(code).await {
+                Err(ServiceError::Busy) => {}
+                done => return done,
+            }
+        }
+        Err(ServiceError::Busy)
+    }
+
+    async fn send_as_it_stands(&self, code: &str) -> Result<Option<Answer>, ServiceError> {
         let held = self.draft(code).await?;
         if held.row.sent_at.is_some() {
             return Ok(None);
@@ -222,6 +255,7 @@ impl Service {
         let id = held.row.id;
         let sent = SentDraft {
             id,
+            version: held.row.version,
             case_id: Uuid::nil(),
             at: self.now(),
             expires_at: self.now() + Duration::days(i64::from(self.what_next_days)),

@@ -3,7 +3,7 @@
 
 use super::Service;
 use super::error::ServiceError;
-use crate::auth::policy::{Action, Caller, Object, Who, may};
+use crate::auth::policy::{Action, Caller, Object, Who, may, over_for};
 use crate::domain::case::CaseState;
 use crate::domain::facts::Facts;
 use crate::domain::id::{CaseId, Reference};
@@ -120,7 +120,9 @@ impl Service {
         self.note(caller, "list_likenesses", None).await?;
         let mut out = Vec::new();
         for row in self.store.pairs(&filter, MOST).await? {
-            out.extend(self.likened(&row, CaseId(row.case_id)).await?);
+            if !self.is_over_for(caller, &row).await? {
+                out.extend(self.likened(&row, CaseId(row.case_id)).await?);
+            }
         }
         Ok(out)
     }
@@ -154,9 +156,26 @@ impl Service {
         let filter = PairFilter { case: Some(id), ..self.pair_filter(caller) };
         let mut out = Vec::new();
         for row in self.store.pairs(&filter, MOST).await? {
-            out.extend(self.likened(&row, id).await?);
+            if !self.is_over_for(caller, &row).await? {
+                out.extend(self.likened(&row, id).await?);
+            }
         }
         Ok(out)
+    }
+
+    /// Whether either case of a pair is none of the caller's business any more.
+    async fn is_over_for(&self, caller: &Caller, row: &PairRow) -> Result<bool, ServiceError> {
+        let over = over_for(caller);
+        if over.is_empty() {
+            return Ok(false);
+        }
+        for id in [row.case_id, row.other_id] {
+            let stands = self.store.case_row(CaseId(id)).await?;
+            if stands.is_some_and(|c| over.iter().any(|s| s.word() == c.stage)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// A pair as it stands today; none if the two are not alike any more.

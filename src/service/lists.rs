@@ -2,7 +2,7 @@
 
 use super::Service;
 use super::error::ServiceError;
-use crate::auth::policy::{Action, Caller, Object, Who};
+use crate::auth::policy::{Action, Caller, Object, Who, over_for};
 use crate::domain::age;
 use crate::domain::civil_time;
 use crate::domain::id::CaseId;
@@ -223,6 +223,7 @@ impl Service {
             open_to: hides.then_some((me, now)),
             areas,
             stage: q.stage.clone(),
+            over: over_for(caller).iter().map(|s| s.word()).collect(),
             jar: q.jar.clone(),
             ready: q.ready,
             reference: q.reference.clone(),

@@ -2,7 +2,7 @@
 
 use super::error::{ServiceError, invalid};
 use super::{Answer, Idempotency, Service};
-use crate::auth::policy::{Action, Caller, Object, may};
+use crate::auth::policy::{Action, Caller, Object, Who, may};
 use crate::domain::age::band_label;
 use crate::domain::case::{self, Refusal};
 use crate::domain::civil_time;
@@ -32,7 +32,8 @@ pub struct PanelListLine {
     pub category: Option<i64>,
     pub days_since_death: Option<i64>,
     pub blockers: Vec<Blocker>,
-    /// For the coordinator's page only; never in the list itself.
+    /// For the coordinator's page only; never in the list itself. Empty where the case is restricted
+    /// and not open to whoever looks.
     #[serde(skip)]
     pub reference: String,
 }
@@ -141,6 +142,8 @@ impl Service {
         if names {
             self.note(caller, "read_panel", None).await?;
         }
+        let open = self.opened_to(caller).await?;
+        let sees_all = matches!(caller.who, Who::Operator);
         let today = civil_time::date_of(self.now());
         let line = |l: crate::store::PanelLine| PanelListLine {
             anonymous_reference: l.anonymous_reference,
@@ -148,7 +151,12 @@ impl Service {
             category: l.category,
             days_since_death: l.died_on.map(|d| (today - d).num_days()),
             blockers: serde_json::from_str(&l.blockers).unwrap_or_default(),
-            reference: if names { l.reference } else { String::new() },
+            // Whose line a restricted case's is, only those learn to whom it is open.
+            reference: if names && (sees_all || !l.restricted || open.contains(&l.case_id)) {
+                l.reference
+            } else {
+                String::new()
+            },
         };
         let lines = self.store.panel_lines(id).await?.into_iter().map(line).collect();
         Ok(PanelList { panel, lines })

@@ -87,6 +87,8 @@ impl Service {
         let agency = who.agency.as_deref().unwrap_or_default();
         let needs = role == Some(Role::Agency);
         refuse(needs && agency.is_empty(), "agency", "missing", "is needed for this role");
+        let binds = !agency.is_empty() && !needs && role.is_some();
+        refuse(binds, "agency", "not_for_role", "is for the role of an agency's own people only");
         let exists = agency.is_empty() || today.agency(&who.area, agency).is_some();
         refuse(known && !exists, "agency", "unknown", "is not an agency of this area");
         if wrong.is_empty() { Ok(()) } else { Err(ServiceError::Invalid(wrong)) }

@@ -192,7 +192,11 @@ impl Service {
                 Err(e) => return Err(e.into()),
             };
             let s = loaded.state;
-            let shut = s.keeping.restricted.is_some() && !open.contains(&id.0);
+            // A second account is as secret as its case.
+            let lead = s.accounts.of.as_ref().map_or(id, |o| o.case);
+            let restricted = s.keeping.restricted.is_some()
+                || (lead != id && self.store.case_row(lead).await?.is_some_and(|c| c.restricted));
+            let shut = restricted && !open.contains(&lead.0);
             let alerts = if shut {
                 Vec::new()
             } else {

@@ -3,9 +3,12 @@
 use super::Service;
 use super::error::{ServiceError, invalid};
 use crate::auth::policy::{Action, Caller};
+use crate::domain::event::Event;
 use crate::domain::id::{CaseId, Reference};
 use crate::domain::subject_access::{self, Copy, Item, Masked};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// The copy with what it is about.
 #[derive(Clone, Debug, Serialize)]
@@ -43,21 +46,22 @@ impl Service {
                     .any(|w| folded.split_whitespace().any(|x| x == w))
             })
         });
-        if is_child {
+        if is_child && !subject_access::is_recorded(name, &state) {
             return Err(invalid(
                 "name",
                 "not_living",
                 "this is for a living person; the child's record is not copied out here",
             ));
         }
-        let mut copy = subject_access::copy(name, &state, &self.told_of(opened.id).await?);
+        let (told, named) = self.told_of(opened.id).await?;
+        let mut copy = subject_access::copy(name, &state, &told, &named);
         // What a second account holds is held about them too.
         for account in &state.accounts.held {
             let look = self.audit_row(caller, "subject_access", account.case, "second_account");
             self.store.audit_all(vec![look]).await?;
             let Some(loaded) = self.store.load(account.case).await? else { continue };
-            let history = self.told_of(account.case).await?;
-            let more = subject_access::copy(name, &loaded.state, &history);
+            let (told, named) = self.told_of(account.case).await?;
+            let more = subject_access::copy(name, &loaded.state, &told, &named);
             let place = |p: String| format!("{}: {p}", account.reference);
             copy.items.extend(
                 more.items.into_iter().map(|i| Item { place: place(i.place), text: i.text }),
@@ -69,11 +73,16 @@ impl Service {
         Ok(SubjectCopy { reference: reference.to_string(), name: name.to_owned(), copy })
     }
 
-    /// What happened to a case, as pieces that are searched for a name.
-    async fn told_of(&self, id: CaseId) -> Result<Vec<(String, String)>, ServiceError> {
+    /// What happened to a case, as pieces that are searched for a name, and who is named in it.
+    async fn told_of(
+        &self,
+        id: CaseId,
+    ) -> Result<(Vec<(String, String)>, BTreeSet<String>), ServiceError> {
         let items = self.timeline_of(id).await?.into_iter();
-        Ok(items
-            .map(|t| (format!("What happened, {}", t.at.format("%-d %B %Y")), t.text))
-            .collect())
+        let place = |at: DateTime<Utc>| format!("What happened, {}", at.format("%-d %B %Y"));
+        let told = items.map(|t| (place(t.at), t.text)).collect();
+        let events: Vec<Event> =
+            self.store.history(id).await?.into_iter().map(|(r, _)| r.event).collect();
+        Ok((told, subject_access::names_in(&events)))
     }
 }

@@ -296,8 +296,8 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         on!(conn conn, |c| sqlx::query(SQL).bind(a.at).bind(&a.actor).bind(a.action).bind(a.case_id).bind(a.role).bind(a.purpose).execute(c).await?.rows_affected());
     }
     for d in sets.iter().flat_map(|s| &s.sent_drafts) {
-        const SQL: &str = "UPDATE draft SET sent_at = $2, changed_at = $2, case_id = $3, expires_at = $4, sealed = $5, version = version + 1 WHERE id = $1 AND sent_at IS NULL";
-        let n = on!(conn conn, |c| sqlx::query(SQL).bind(d.id).bind(d.at).bind(d.case_id).bind(d.expires_at).bind(&d.sealed).execute(c).await?.rows_affected());
+        const SQL: &str = "UPDATE draft SET sent_at = $2, changed_at = $2, case_id = $3, expires_at = $4, sealed = $5, version = version + 1 WHERE id = $1 AND sent_at IS NULL AND version = $6";
+        let n = on!(conn conn, |c| sqlx::query(SQL).bind(d.id).bind(d.at).bind(d.case_id).bind(d.expires_at).bind(&d.sealed).bind(d.version).execute(c).await?.rows_affected());
         if n != 1 {
             return Err(Fault::Conflict);
         }

@@ -143,6 +143,8 @@ pub struct Advanced {
 #[derive(Clone, Debug)]
 pub struct SentDraft {
     pub id: Uuid,
+    /// As it was judged: whoever saves a page meanwhile makes it be judged again.
+    pub version: i64,
     pub case_id: Uuid,
     pub at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,

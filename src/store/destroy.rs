@@ -1,7 +1,7 @@
 //! Destruction of a case: its key goes, so that nothing anybody has a copy of can be read again.
 //! The journal stays, unreadable, and still verifies.
 
-use super::engine::on;
+use super::engine::{Conn, on};
 use super::{Store, StoreError};
 use crate::domain::id::{CaseId, Reference};
 use chrono::{DateTime, Utc};
@@ -80,7 +80,12 @@ impl Store {
         self.task(Box::new(move |conn| {
             Box::pin(async move {
                 const CONFIRM: &str = "UPDATE destruction SET confirmed_at = $2, confirmed_by = $3, version = (SELECT version FROM stream WHERE id = $1), head = (SELECT head FROM stream WHERE id = $1) WHERE case_id = $1 AND confirmed_at IS NULL AND asked_by <> $3 AND EXISTS (SELECT 1 FROM cases WHERE id = $1 AND NOT held) AND NOT EXISTS (SELECT 1 FROM cases WHERE account_of = $1 AND held) AND EXISTS (SELECT 1 FROM stream WHERE id = $1 AND wrapped_key IS NOT NULL)";
-                let n = on!(conn conn, |c| sqlx::query(CONFIRM).bind(case.0).bind(at).bind(&by).execute(c).await?.rows_affected());
+                // A hold that is being placed now is either seen, or comes too late and is told so.
+                if let Conn::Pg(c) = &mut *conn {
+                    const STILL: &str = "SELECT id FROM stream WHERE id = $1 OR id IN (SELECT id FROM cases WHERE account_of = $1) ORDER BY id FOR UPDATE";
+                    sqlx::query(STILL).bind(case.0).execute(c).await?;
+                }
+                let n = on!(conn &mut *conn, |c| sqlx::query(CONFIRM).bind(case.0).bind(at).bind(&by).execute(c).await?.rows_affected());
                 if n == 1 {
                     // Its accounts tell of the same child: they go with it.
                     const ACCOUNTS: &str = "SELECT id FROM cases WHERE account_of = $1";

@@ -4,11 +4,12 @@
 use super::apply::Fault;
 use super::changes::DocumentChange;
 use super::engine::{Conn, on};
-use super::{Store, StoreError};
+use super::{CommitError, Store, StoreError};
 use crate::domain::id::CaseId;
 use crate::platform::crypt::Key;
 use crate::platform::fresh;
 use chrono::{DateTime, Utc};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// A content on its way in.
@@ -62,13 +63,19 @@ impl Store {
         const SQL: &str = "INSERT INTO document_part (document_id, n, sealed) SELECT $1, $2, $3 FROM document WHERE id = $1 AND NOT kept";
         let (id, n) = (a.id, a.n);
         let sealed = a.key.seal(&aad(a.case, id, n), plain)?;
+        let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
-                on!(conn conn, |c| sqlx::query(SQL).bind(id).bind(n).bind(&sealed).execute(c).await?.rows_affected());
+                let n = on!(conn conn, |c| sqlx::query(SQL).bind(id).bind(n).bind(&sealed).execute(c).await?.rows_affected());
+                let _ = tx.send(n);
                 Ok(())
             })
         }))
         .await?;
+        // Swept away as one that never becomes whole: so it must not.
+        if rx.await != Ok(1) {
+            return Err(CommitError::Conflict.into());
+        }
         a.n += 1;
         Ok(())
     }
@@ -146,7 +153,13 @@ impl Store {
 /// What the journal says of a content.
 pub(super) async fn change(conn: &mut Conn, d: &DocumentChange) -> Result<(), Fault> {
     let (statements, id): (&[&'static str], Uuid) = match d {
-        DocumentChange::Kept(id) => (&["UPDATE document SET kept = TRUE WHERE id = $1"], *id),
+        DocumentChange::Kept(id) => {
+            const KEPT: &str = "UPDATE document SET kept = TRUE WHERE id = $1";
+            let n =
+                on!(conn conn, |c| sqlx::query(KEPT).bind(id).execute(c).await?.rows_affected());
+            // A line without a content would be a promise nobody can keep.
+            return if n == 1 { Ok(()) } else { Err(Fault::Conflict) };
+        }
         DocumentChange::Gone(id) => (
             &[
                 "DELETE FROM document_part WHERE document_id = $1",

@@ -10,6 +10,8 @@ use uuid::Uuid;
 pub struct CaseFilter {
     pub areas: Vec<String>,
     pub stage: Option<String>,
+    /// Stages that whoever asks has no business with any more.
+    pub over: Vec<&'static str>,
     pub jar: Option<String>,
     pub ready: Option<bool>,
     /// Part of a reference.
@@ -199,6 +201,9 @@ macro_rules! filtered {
                 // Nor is a second account one; who has its reference finds it.
                 q.push(" AND l.stage <> 'second_account'");
             }
+        }
+        for s in &f.over {
+            q.push(" AND l.stage <> ").push_bind(*s);
         }
         if let Some(j) = &f.jar {
             q.push(" AND l.jar = ").push_bind(j.clone());

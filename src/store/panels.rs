@@ -12,6 +12,8 @@ use uuid::Uuid;
 /// One line of a panel's list.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct PanelLine {
+    pub case_id: Uuid,
+    pub restricted: bool,
     pub anonymous_reference: String,
     pub reference: String,
     pub age_band: Option<String>,
@@ -43,7 +45,7 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn panel_lines(&self, id: PanelId) -> Result<Vec<PanelLine>, StoreError> {
-        const SQL: &str = "SELECT l.anonymous_reference, c.reference, c.age_band, c.category, c.died_on, c.stage, c.blockers FROM panel_case l JOIN cases c ON c.id = l.case_id WHERE l.panel_id = $1 ORDER BY l.anonymous_reference";
+        const SQL: &str = "SELECT l.case_id, c.restricted, l.anonymous_reference, c.reference, c.age_band, c.category, c.died_on, c.stage, c.blockers FROM panel_case l JOIN cases c ON c.id = l.case_id WHERE l.panel_id = $1 ORDER BY l.anonymous_reference";
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(id.0).fetch_all(p).await?))
     }
 

@@ -114,6 +114,8 @@ impl Store {
             let recorded = open_entry(&key, e)?;
             let mut set = ChangeSet::default();
             self.project_event(&mut set, id, state.as_ref(), &recorded);
+            // Contents are not made of the journal, and were never taken away.
+            set.documents.clear();
             state = apply_event(id, state, recorded);
             apply::apply(conn, std::slice::from_ref(&set)).await.map_err(|f| match f {
                 apply::Fault::Sql(e) => StoreError::Sql(e),

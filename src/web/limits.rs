@@ -3,7 +3,8 @@
 
 use super::Web;
 use super::problem::Problem;
-use super::visitor::Peer;
+use super::request;
+use super::visitor::{Cookie, Peer};
 use crate::platform::crypt::sha256;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -60,10 +61,14 @@ struct Bucket {
     at: Instant,
 }
 
-/// The buckets of this process.
+type Buckets = Mutex<HashMap<(Class, Whose), Bucket>>;
+
+/// The buckets of this process. What anybody can make up (tokens, cookies) has a room of its own, so
+/// that it never crowds out an address.
 #[derive(Default)]
 pub struct Limiter {
-    buckets: Mutex<HashMap<(Class, Whose), Bucket>>,
+    addresses: Buckets,
+    secrets: Buckets,
 }
 
 impl Limiter {
@@ -73,7 +78,11 @@ impl Limiter {
             return None;
         }
         let most = f64::from(a_minute);
-        let mut all = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = match whose {
+            Whose::Secret(_) => &self.secrets,
+            Whose::Address(_) | Whose::Everybody => &self.addresses,
+        };
+        let mut all = room.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (class, whose);
         if all.len() >= MOST && !all.contains_key(&key) {
             all.retain(|_, b| now.duration_since(b.at) < Duration::from_mins(1));
@@ -159,10 +168,10 @@ fn over(web: &Web, request: &Request) -> Option<Duration> {
     let take = |class, whose, n| web.limiter.take(class, whose, n, now);
     let token = headers.get(header::AUTHORIZATION).map(|v| secret(v.as_bytes()));
     if path == "/api/v1/notifications" {
-        return token.map_or_else(
-            || take(Class::Notify, from, b.notify),
-            |t| take(Class::Notify, t, b.notify_token),
-        );
+        // A token that nobody knows costs its sender what a notification without one does.
+        let known = request::token(headers).is_some_and(|t| web.tokens.knows(t));
+        let by_address = if known { None } else { take(Class::Notify, from, b.notify) };
+        return by_address.or_else(|| token.and_then(|t| take(Class::Notify, t, b.notify_token)));
     }
     if is_notifying(path) || path.starts_with("/a/") {
         return take(Class::Notify, from, b.notify);
@@ -171,7 +180,13 @@ fn over(web: &Web, request: &Request) -> Option<Duration> {
         return None;
     }
     if post && path.starts_with("/sign-in") {
-        return take(Class::SignIn, from, b.sign_in);
+        let over = take(Class::SignIn, from, b.sign_in)?;
+        // A browser that has signed in before is not kept out by what others try from its address.
+        // Anybody can make up such a browser, so the address's pages are the bound; what is tried
+        // against an account is counted elsewhere.
+        let Some(device) = Cookie::Device.read(web, headers) else { return Some(over) };
+        return take(Class::Pages, from, b.pages)
+            .or_else(|| take(Class::SignIn, secret(device.as_bytes()), b.sign_in.div_ceil(10)));
     }
     if path.starts_with("/api/") || path == "/metrics" {
         return take(Class::Api, from, b.api.saturating_mul(2))
@@ -230,7 +245,7 @@ mod tests {
         for n in 0..70_000_u32 {
             l.take(Class::Pages, address(IpAddr::V4(n.into())), 60, now);
         }
-        assert!(l.buckets.lock().unwrap().len() <= MOST + 1);
+        assert!(l.addresses.lock().unwrap().len() <= MOST + 1);
     }
 
     #[test]

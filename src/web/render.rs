@@ -51,6 +51,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "notify/caller.html",
     "notify/check.html",
     "notify/resume.html",
+    "notify/unsaved.html",
     "notify/code.html",
     "notify/after.html",
     "notify/done.html",

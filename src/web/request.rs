@@ -14,14 +14,15 @@ use std::collections::HashMap;
 
 /// The caller behind a bearer token.
 pub async fn bearer(web: &Web, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let token = value.and_then(|v| {
-        let (scheme, token) = v.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-    });
-    let Some(token) = token else { return Err(Problem::unauthorised()) };
+    let Some(token) = token(headers) else { return Err(Problem::unauthorised()) };
     let caller = web.tokens.caller(&web.service.store, token).await.map_err(ServiceError::from)?;
     caller.ok_or_else(Problem::unauthorised)
+}
+
+/// The token that a request brings, good or not.
+pub fn token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// The whole body, no longer than the limit and not slower than the patience.

@@ -196,6 +196,17 @@ on_both! {
         assert_eq!(app.form(&way, &d.cookie, &[("_csrf", &d.word), ("reason", "again")]).await.0, 404);
     }
 
+    async fn a_content_that_was_swept_away_while_it_came_is_never_said_to_be_there(db: Db) {
+        let (app, reference) = started(db).await;
+        let store = app.service().store.clone();
+        let reference = child_death_review::domain::id::Reference::parse(&reference).unwrap();
+        let (case, _) = store.find(&reference).await.unwrap().unwrap();
+        let mut coming = store.begin_document(case, chrono::Utc::now()).await.unwrap();
+        store.add_part(&mut coming, b"%PDF-1.7 one").await.unwrap();
+        store.forget_arrivals(chrono::Utc::now() + chrono::Duration::hours(1)).await.unwrap();
+        assert!(store.add_part(&mut coming, b"two").await.is_err());
+    }
+
     async fn what_is_not_taken_leaves_nothing_behind(db: Db) {
         let (app, reference) = started(db).await;
         let d = desk(&app, &reference).await;

@@ -449,6 +449,30 @@ async fn a_database_that_crashes_and_comes_back_loses_and_closes_nothing() {
     println!("{} accepted, {refused} refused over two crashes", acknowledged.len());
 }
 
+/// The value of a hidden field, as it stands in the page.
+fn value_of<'a>(page: &'a str, name: &str) -> &'a str {
+    let at = format!("name=\"{name}\" value=\"");
+    page.split(&at)
+        .nth(1)
+        .unwrap_or_else(|| panic!("no {name} in {page}"))
+        .split('"')
+        .next()
+        .unwrap()
+}
+
+/// A form sent without following where it leads: status, the first cookie set, the page.
+async fn http_plain(form: reqwest::RequestBuilder) -> (u16, String, String) {
+    let (client, request) =
+        form.header("content-type", "application/x-www-form-urlencoded").build_split();
+    drop(client);
+    let plain =
+        reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let r = plain.execute(request.unwrap()).await.unwrap();
+    let cookie = r.headers().get("set-cookie").map_or("", |c| c.to_str().unwrap());
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    (r.status().as_u16(), cookie, r.text().await.unwrap())
+}
+
 /// A file system of a few megabytes, filled and freed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_gets_well_by_itself() {
@@ -471,6 +495,13 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
     for n in 0..5 {
         acknowledged.insert(format!("a{n}"), p.post_once(&http, &format!("a{n}")).await.unwrap());
     }
+    // Somebody is in the middle of a notification, page by page, without a script.
+    let pages = format!("http://127.0.0.1:{}", p.port);
+    let begun = reqwest::get(format!("{pages}/notify")).await.unwrap().text().await.unwrap();
+    let form = http.post(format!("{pages}/notify/what"));
+    let form = form.body(format!("_key={}&_version=0&event=death", value_of(&begun, "_key")));
+    let begun = http_plain(form).await;
+    assert_eq!(begun.0, 303, "{}", begun.2);
     let filler = mount.join("filler");
     let _ = Command::new("dd")
         .args(["if=/dev/zero", "bs=64k"])
@@ -496,6 +527,17 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
         acknowledged.insert(format!("b{n}"), r.json().await.unwrap());
     }
     let (n, said) = refused.expect("the disk was never full");
+    let who = |body: String| {
+        http_plain(http.post(format!("{pages}/notify/who")).header("cookie", &begun.1).body(body))
+    };
+    let (status, _, page) =
+        who("_version=1&child.family_name=Quorlswick%20%26%20Co".to_owned()).await;
+    assert_eq!(status, 503, "{page}");
+    assert!(
+        page.contains("Not saved yet") && page.contains("<dd>Quorlswick &amp; Co</dd>"),
+        "{page}"
+    );
+    assert_eq!(value_of(&page, "child.family_name"), "Quorlswick &amp; Co");
     assert!(said.contains("disk") && said.contains("full"), "{said}");
     let ready = reqwest::get(format!("http://127.0.0.1:{}/health/ready", p.port)).await.unwrap();
     assert_eq!(ready.status(), 503);
@@ -503,6 +545,10 @@ async fn a_full_disk_is_said_and_gets_well_by_itself() {
     std::fs::remove_file(&filler).unwrap();
     let key = format!("b{n}");
     until("stores again", || async { p.post_once(&http, &key).await.is_some() }).await;
+    // "Try again" on the page that came back.
+    let again =
+        format!("_version={}&child.family_name=Quorlswick%20%26%20Co", value_of(&page, "_version"));
+    assert_eq!(who(again).await.0, 303);
     let answer = p.post_once(&http, &key).await.unwrap();
     acknowledged.insert(key, answer);
     check(&p, &db, &sink, &acknowledged).await;

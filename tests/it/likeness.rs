@@ -662,6 +662,19 @@ on_both! {
         let (_, hidden) = app.get(&format!("/api/v1/cases?q={b}")).await;
         let row = &hidden["items"][0];
         assert_eq!((&row["open_to_you"], &row["age_band"], &row["died_on"]), (&json!(false), &Value::Null, &Value::Null));
+        // The board says no more of it: a person merged it while its own partners were still waited for.
+        let mut other = triggering();
+        other["child"] = json!({ "family_name": "Somebodyelse" });
+        let c = reference(&app.notify(other).await);
+        let named_in = app.sign_in("named@x.example").await;
+        let word_of = csrf(&app.page("/panels", &named_in).await.1);
+        let form = [("_csrf", word_of.as_str()), ("do", "same"), ("first", a.as_str()), ("reason", "seen side by side")];
+        let (s, _, page) = app.form(&format!("/cases/{a}/compare/{c}"), &named_in, &form).await;
+        assert_eq!(s, 303, "{page}");
+        let (_, board) = app.get("/api/v1/board").await;
+        let rows = board["items"].as_array().unwrap();
+        assert!(rows.iter().any(|r| r["reference"] == json!(c)), "{board}");
+        assert!(rows.iter().filter(|r| r["reference"] == json!(c) || r["reference"] == json!(a)).all(|r| r["alerts"] == json!([])), "{board}");
         let (_, asked) = app.get("/api/v1/cases?stage=second_account").await;
         assert_eq!(asked["items"], json!([]));
         // The glass of the case breaks by either reference.

@@ -244,11 +244,72 @@ on_both! {
         let seen = b.post("/notify/resume", &[("code", &code)]).await;
         assert_eq!(seen.to, "/notify/done");
         assert!(b.get("/notify/done").await.contains("CDR-"));
-        // Guessing ends.
+        // Guessing ends; a colleague behind the same address gets in all the same.
         for _ in 0..9 {
             other.post("/notify/resume", &[("code", "x")]).await;
         }
-        assert_eq!(other.post("/notify/resume", &[("code", &code)]).await.status, 429);
+        assert_eq!(other.post("/notify/resume", &[("code", "x")]).await.status, 429);
+        assert_eq!(other.post("/notify/resume", &[("code", &code)]).await.to, "/notify/done");
+    }
+
+    async fn a_page_of_one_notification_is_never_saved_or_sent_in_another(db: Db) {
+        let app = App::start(db).await;
+        let mut b = Browser::new(&app);
+        b.begin("death").await;
+        let first = b.code().await;
+        // Left open in a tab: the child's page, and the last one.
+        let (who, check) = (b.get("/notify/who").await, b.get("/notify/check").await);
+        let (mark, version) = (hidden(&who, "_draft"), hidden(&who, "_version"));
+        assert_eq!(hidden(&check, "_draft"), mark);
+        assert!(!first.to_lowercase().contains(&mark) && mark.len() == 16);
+        b.post("/notify/new", &[]).await;
+        b.begin("death").await;
+        b.fill("who", &[("child.family_name", "Otherchild")]).await;
+        b.fill("caller", &[("notifier.telephone", "07700 900987")]).await;
+        let page = [("_draft", mark.as_str()), ("_version", version.as_str()), ("child.given_names", "Zephyrine")];
+        let seen = b.post("/notify/who", &page).await;
+        assert_eq!(seen.status, 410, "{}", seen.html);
+        assert!(seen.html.contains("belongs to another notification") && seen.html.contains("<dd>Zephyrine</dd>"), "{}", seen.html);
+        for path in ["/notify/send", "/notify/code/mail", "/notify/code/hand-on"] {
+            assert_eq!(b.post(path, &[("_draft", &mark), ("_to", "x"), ("_mail", "x@x.example")]).await.status, 410, "{path}");
+        }
+        assert_eq!(app.db.number("SELECT COUNT(*) FROM cases").await, 0);
+        assert!(!b.get("/notify/check").await.contains("Zephyrine"));
+        // With the code of its own notification the page is taken.
+        b.post("/notify/resume", &[("code", &first)]).await;
+        assert_eq!(b.post("/notify/who", &page).await.status, 303);
+        let check = b.get("/notify/check").await;
+        assert!(check.contains("Zephyrine") && !check.contains("Otherchild"));
+        // The same of the parts that follow.
+        b.fill("caller", &[("notifier.telephone", "07700 900986")]).await;
+        b.post("/notify/send", &[("_draft", &mark)]).await;
+        let part = b.get("/notify/more/child").await;
+        assert_eq!(hidden(&part, "_draft"), mark);
+        b.post("/notify/new", &[]).await;
+        b.begin("death").await;
+        let more = [("_draft", mark.as_str()), ("child.also_known_as.0", "Zeph")];
+        assert_eq!(b.post("/notify/more/child", &more).await.status, 410);
+        assert_eq!(b.post("/notify/more/send", &[("_draft", &mark)]).await.status, 410);
+    }
+
+    async fn a_page_saved_while_the_notification_is_sent_goes_with_it_or_is_said_to_be_late(db: Db) {
+        let app = App::start(db).await;
+        for n in 0..20 {
+            let mut b = Browser::new(&app);
+            b.begin("death").await;
+            b.fill("caller", &[("notifier.telephone", "07700 900987")]).await;
+            let place = format!("Marker House {n}");
+            let typed = [("_version", "9"), ("death.place.name", place.as_str())];
+            let ((s, to, _), (sent, ..)) = tokio::join!(
+                app.form("/notify/where", &b.cookie, &typed),
+                app.form("/notify/send", &b.cookie, &[]),
+            );
+            assert_eq!((s, sent), (303, 303), "{n}");
+            let reference = reference(&b.get("/notify/done").await);
+            let (_, case) = app.get(&format!("/api/v1/cases/{reference}")).await;
+            let is_in = case["facts"]["death"]["place"]["name"] == json!(place);
+            assert!(is_in || to == "/notify/done?late=yes", "{n}: neither in the case nor said to be late: {to} {case}");
+        }
     }
 
     async fn two_tabs_and_presses_that_come_twice(db: Db) {
@@ -307,7 +368,7 @@ on_both! {
         b.cookie = "cdr_draft=AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE".into();
         let seen = b.post("/notify/who", &[("child.family_name", "Quorlswick")]).await;
         assert_eq!(seen.status, 410);
-        assert!(seen.html.contains("Go back to see what you typed"));
+        assert!(seen.html.contains("no longer knows which notification") && seen.html.contains("<dt>Family name</dt><dd>Quorlswick</dd>"), "{}", seen.html);
     }
 
     async fn the_rest_of_the_form_is_one_further_account(db: Db) {

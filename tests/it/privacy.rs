@@ -136,6 +136,50 @@ on_both! {
         assert_eq!((before, app.db.number(count).await), (1, 1));
     }
 
+    async fn who_has_no_business_with_a_case_any_more_finds_it_in_no_list(db: Db) {
+        let (app, _) = start(db).await;
+        let reference = app.notify(triggering()).await["reference"].as_str().unwrap().to_owned();
+        let (oncall, word) = enter(&app, "oncall").await;
+        let (doctor, doctors_word) = enter(&app, "doctor").await;
+        let found = |who: String, word: String| {
+            let (app, reference) = (&app, reference.clone());
+            async move {
+                let (_, _, by_name) = app.form("/search", &who, &[("_csrf", &word), ("q", "Quorlswick")]).await;
+                let (_, list) = app.page("/cases", &who).await;
+                let (_, by_reference) = app.page(&format!("/cases?q={}", &reference[9..]), &who).await;
+                [by_name, list, by_reference].map(|p| p.contains(&format!("/cases/{reference}")))
+            }
+        };
+        assert_eq!(found(oncall.clone(), word.clone()).await, [true; 3]);
+        for milestone in ["cdr_meeting", "panel_review"] {
+            let step = json!({ "milestone": milestone, "standing": "done" });
+            assert_eq!(app.post(&format!("/api/v1/cases/{reference}/milestones"), step).await.0, 200);
+        }
+        assert_eq!(found(doctor, doctors_word).await, [true; 3]);
+        assert_eq!(found(oncall, word).await, [false; 3], "as the case itself is not found");
+    }
+
+    async fn a_restricted_case_on_a_panels_list_is_nobodys_line_but_its_lists(db: Db) {
+        let (app, _) = start(db).await;
+        let reference = app.notify(triggering()).await["reference"].as_str().unwrap().to_owned();
+        let (_, panel) = app.post("/api/v1/panels", json!({ "name": "P", "held_on": "2026-12-01" })).await;
+        let panel = panel["id"].as_str().unwrap().to_owned();
+        let (s, said) = app.post(&format!("/api/v1/panels/{panel}/cases"), json!({ "reference": reference, "despite": "asked for" })).await;
+        assert_eq!(s, 200, "{said}");
+        let (coordinator, word) = enter(&app, "coordinator").await;
+        let (doctor, _) = enter(&app, "doctor").await;
+        let at = format!("/panels/{panel}");
+        assert!(app.page(&at, &doctor).await.1.contains(&reference));
+        let named = format!("person.{}", id_of(&app, "coordinator").await);
+        let (s, ..) = app.form(&format!("/cases/{reference}/restrict"), &coordinator, &[("_csrf", &word), ("access_reason", "staff child"), (&named, "on")]).await;
+        assert_eq!(s, 303);
+        assert!(app.page(&at, &coordinator).await.1.contains(&reference));
+        let (_, page) = app.page(&at, &doctor).await;
+        assert!(!page.contains(&reference) && page.contains("A restricted case, not open to you"), "{page}");
+        let (_, list) = app.get(&format!("/api/v1/panels/{panel}")).await;
+        assert!(!list.to_string().contains(&reference) && list["cases"][0]["anonymous_reference"].is_string(), "{list}");
+    }
+
     async fn every_look_is_a_line_and_the_file_is_harmless(db: Db) {
         let (app, _) = start(db).await;
         let a = app.notify(triggering()).await;

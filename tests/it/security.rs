@@ -506,6 +506,44 @@ async fn too_many_requests_wait_and_notifications_go_through() {
     assert_eq!(app.get("/health/live").await.0, 200);
 }
 
+/// Tokens that anybody can make up are counted by where they come from, and keep out nobody who has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn made_up_tokens_are_one_address_and_a_good_one_goes_through() {
+    let app = app_with(|c| c.limits.notify_a_minute = 20).await;
+    app.notify(triggering()).await;
+    let mut said = Vec::new();
+    for n in 0..30 {
+        let url = format!("{}/api/v1/notifications", app.url);
+        let r = app.http.post(url).bearer_auth(format!("cdr_made_up_{n}")).body("{}");
+        said.push(r.send().await.unwrap().status().as_u16());
+    }
+    assert!(said[0] == 401 && said.last() == Some(&429), "{said:?}");
+    app.notify(triggering()).await;
+}
+
+/// Whoever has signed in from a browser before is not kept out by what others try from its address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_known_signs_in_while_others_try_from_its_address() {
+    let app = app_with(|c| c.limits.sign_in_a_minute = 10).await;
+    app.add_user("known@x.example", "coordinator", "northshire", None).await;
+    let enter = |cookie: String| {
+        let body = "email=known%40x.example&password=correct+horse+battery";
+        let r = app.http.post(format!("{}/sign-in", app.url)).header("cookie", cookie);
+        r.header("content-type", "application/x-www-form-urlencoded").body(body).send()
+    };
+    let r = enter(String::new()).await.unwrap();
+    assert_eq!(r.status(), 303);
+    let device = r.headers().get_all("set-cookie").iter().map(|c| c.to_str().unwrap());
+    let device = device.filter_map(|c| c.split(';').next());
+    let device = device.into_iter().find(|c| c.starts_with("cdr_device=")).unwrap().to_owned();
+    for n in 0..10 {
+        // An account each: that one account is slowed is another matter.
+        app.form("/sign-in", "", &[("email", &format!("x{n}")), ("password", "y")]).await;
+    }
+    assert_eq!(enter(String::new()).await.unwrap().status(), 429);
+    assert_eq!(enter(device).await.unwrap().status(), 303);
+}
+
 fn packed_with_spaces(text: &str, spaces: usize) -> Vec<u8> {
     use std::io::Write;
     let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

@@ -10,6 +10,7 @@ use crate::support::{App, Db, Sink, area_text, csrf, on_both, until};
 use authenticator::Authenticator;
 use browser::Browser;
 use child_death_review::alerts::link::Links;
+use child_death_review::auth::throttle::{self, Visitor};
 use child_death_review::auth::{password, totp};
 use child_death_review::config::{Config, Judged, MailTls, Oidc as OidcConfig, SecondFactor};
 use child_death_review::platform::clock::ManualClock;
@@ -245,6 +246,15 @@ on_both! {
         replay.set_cookie("cdr_step", &step);
         assert_eq!(replay.post("/sign-in/passkey/answer", &[("answer", &answer)]).await.status, 401);
         assert!(s.audit("passkey_failed").await >= 4);
+
+        // However many others were tried from this address, the right one opens.
+        let visitor = Visitor { address: OWNER.parse().unwrap(), device: None, agent: String::new() };
+        let (store, now) = (&s.app.service().store, s.app.service().clock.now());
+        while let Some(spent) = throttle::other(store, &visitor, now).await.unwrap() {
+            drop(spent);
+        }
+        assert_eq!(by_passkey(&s.browser(OWNER), &Authenticator::new(&s.app.url)).await.0, 429);
+        assert_eq!(by_passkey(&s.browser(OWNER), &third).await.0, 200);
 
         // Removing: all but the last.
         for left in [2, 1] {

@@ -71,6 +71,8 @@ struct Compared {
     given: Match,
     /// One first name, not only one name in common: Anne and Mary Anne may be sisters.
     first_name: bool,
+    /// The first names differ, and may be one name spelt by ear.
+    by_ear: bool,
     family: Match,
     mother: Match,
     /// Twin 1 against twin 2.
@@ -111,6 +113,7 @@ impl Compared {
             nhs: sets(&a.nhs, &b.nhs),
             given: given(x, y),
             first_name: is_one_first_name(x, y),
+            by_ear: x.given.iter().any(|m| y.given.iter().any(|n| names::may_sound_alike(m, n))),
             family: family(x, y),
             mother: match sets(&x.mother, &y.mother) {
                 Differ => Unknown,
@@ -170,7 +173,7 @@ impl Compared {
     }
 
     fn is_perhaps(&self) -> bool {
-        let other_child = self.given == Differ
+        let other_child = (self.given == Differ && !self.is_one_name_by_ear())
             || self.order == Differ
             || (self.sex == Differ && !self.given.some());
         if other_child {
@@ -200,6 +203,16 @@ impl Compared {
             + weigh(self.sex, 0, 0, 3)
             + weigh(self.event, 0, 0, 1);
         points >= 6
+    }
+
+    /// Twins have names that differ more, or the family would not tell them apart either.
+    fn is_one_name_by_ear(&self) -> bool {
+        self.by_ear
+            && self.family.some()
+            && self.born == Agree
+            && self.died.some()
+            && self.sex != Differ
+            && !self.one_of_several
     }
 
     fn is_related(&self) -> bool {

@@ -27,6 +27,8 @@ const STAND_INS: [&str; 17] = [
 const MULTIPLES: [&str; 4] = ["twin", "triplet", "quad", "quadruplet"];
 /// Two spellings of one name, not two names.
 const ALIKE: f64 = 0.92;
+/// Two spellings by ear.
+const SOUNDS_ALIKE: f64 = 0.84;
 /// Shorter names are too much like each other: Mia and Mila may be sisters.
 const LONG_ENOUGH: usize = 5;
 
@@ -212,6 +214,13 @@ pub(super) fn alike(a: &str, b: &str) -> bool {
     let long = |w: &str| w.chars().count() >= LONG_ENOUGH;
     // Both ways round: the measure is not exactly the same from either side.
     long(a) && long(b) && strsim::jaro_winkler(a, b).max(strsim::jaro_winkler(b, a)) >= ALIKE
+}
+
+/// Whether two words may be two spellings of one name that sound alike: Aiden and Aidan, Mohammed and
+/// Muhammad. So wide that it counts only where everything else agrees.
+pub(super) fn may_sound_alike(a: &str, b: &str) -> bool {
+    let long = |w: &str| w.chars().count() >= LONG_ENOUGH;
+    long(a) && long(b) && strsim::jaro_winkler(a, b).max(strsim::jaro_winkler(b, a)) >= SOUNDS_ALIKE
 }
 
 #[cfg(test)]

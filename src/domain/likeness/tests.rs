@@ -131,6 +131,47 @@ fn realistic_pairs() {
 }
 
 #[test]
+fn one_name_by_ear_is_a_persons_matter() {
+    use Verdict::{Perhaps, Related};
+    for (a, b, want) in [
+        // One name by ear, and everything else the same: a person looks.
+        (
+            "Aiden|Vexley||2024-03-01|2026-02-20||ZZ97 3QX||",
+            "Aidan|Vexley||2024-03-01|2026-02-20||ZZ97 3QX||",
+            Perhaps,
+        ),
+        (
+            "Mohammed|Vexley||2024-03-01|2026-02-20||||",
+            "Muhammad|Vexley||2024-03-01|2026-02-20||||",
+            Perhaps,
+        ),
+        (
+            "Sophie|Vexley||2024-03-01|2026-02-20||||",
+            "Sofie|Vexley||2024-03-01|2026-02-21||||",
+            Perhaps,
+        ),
+        // Twins with names alike, told apart by what else is known.
+        (
+            "Aiden|Vexley||2024-03-01|2026-02-20|male|ZZ97 3QX||",
+            "Aidan|Vexley||2024-03-01|2026-02-20|female|ZZ97 3QX||",
+            Related,
+        ),
+        (
+            "Isobel|Vexley||2024-03-01|2026-02-20||ZZ97 3QX||",
+            "Isabel|Vexley||2022-07-09|2026-02-20||ZZ97 3QX||",
+            Related,
+        ),
+        (
+            "Barnaby|Vexley||2024-03-01|2026-02-20||ZZ97 3QX||",
+            "Ottoline|Vexley||2024-03-01|2026-02-20||ZZ97 3QX||",
+            Related,
+        ),
+    ] {
+        assert_eq!(judged(&report(a), &report(b)), want, "{a} / {b}");
+    }
+}
+
+#[test]
 fn a_collapse_and_a_death_are_a_persons_matter() {
     let line = "Ottoline|Vexley|9990000018|2024-03-01|2026-02-20||||";
     let (mut a, b) = (report(line), report(line));

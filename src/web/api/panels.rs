@@ -57,7 +57,7 @@ pub(super) async fn show(
     body["cases"] = list
         .lines
         .iter()
-        .map(|l| json!({ "reference": l.reference, "anonymous_reference": l.anonymous_reference }))
+        .map(|l| json!({ "reference": Some(&l.reference).filter(|r| !r.is_empty()), "anonymous_reference": l.anonymous_reference }))
         .collect();
     Ok(json(StatusCode::OK, &body))
 }

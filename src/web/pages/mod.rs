@@ -167,7 +167,11 @@ pub(super) async fn signed_in_at_all(
 
 /// An error of the service as a page.
 pub(super) fn failed(web: &Web, e: ServiceError) -> Response {
-    let p = Problem::from(e);
+    problem_page(web, &Problem::from(e))
+}
+
+/// A problem as a page.
+fn problem_page(web: &Web, p: &Problem) -> Response {
     let advice = match p.status {
         StatusCode::NOT_FOUND => {
             "There is no such page, or it is not yours to see. Check the reference."

@@ -92,7 +92,7 @@
     } finally { clearTimeout(timer); }
   };
 
-  let waiting = false, busy = false, notBefore = 0;
+  let waiting = false, busy = false, sending = false, notBefore = 0;
   const arrived = (action, answer) => {
     drop(name(action));
     if (waiting) sessionStorage.setItem(SAID, `Received at ${answer.at}.`);
@@ -176,7 +176,9 @@
       if (!next) { waiting = false; return; }
       const r = await post(next);
       const s = status(r);
-      if (r.ok) arrived(next.action, await r.json());
+      // Whoever presses a button meanwhile goes on with what they see, not with what was kept.
+      if (r.ok && sending) { drop(name(next.action)); waiting = false; }
+      else if (r.ok) arrived(next.action, await r.json());
       else if (isLater(s)) { later(r); if (s === 429) wait(next, BUSY()); }
       else {
         // It arrived and was not taken as it is: it stays here until somebody has mended it.
@@ -194,7 +196,11 @@
     const form = e.target;
     if (!form.matches("[data-keep]") || form.dataset.plain) return;
     e.preventDefault();
-    if (busy) return;
+    if (sending) return;
+    sending = true;
+    // What was kept before goes first; the press waits for it and is not lost.
+    if (busy) say("Sending what was kept here first.");
+    while (busy) await new Promise((done) => { setTimeout(done, 100); });
     busy = true;
     const data = new URLSearchParams(new FormData(form, e.submitter));
     const item = { action: form.getAttribute("action"), body: data.toString(), at: clock(Date.now()) };
@@ -218,7 +224,7 @@
       try { await keep(item); wait(item, typeof why === "string" ? why : undefined); } catch {
         say(`There is no connection. What you typed is still in this page: try again in a moment, or ${ring()}.`);
       }
-    } finally { busy = false; }
+    } finally { busy = false; sending = false; }
   });
 
   // Closing the tab with something kept would throw the key away.

@@ -1,6 +1,5 @@
 //! The last page before sending: every answer with a way to change it, and the sending itself.
 
-use super::super::failed;
 use super::flow::{frame, merge};
 use super::session;
 use super::words::{Said, answer, hints, label, said};
@@ -82,10 +81,11 @@ pub(super) fn show(
 }
 
 pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
-    if let Err(r) = session::posted(&web, &headers, body).await {
-        return r;
-    }
-    let held = match session::held(&web, &headers).await {
+    let form = match session::posted(&web, &headers, body).await {
+        Ok(f) => f,
+        Err(r) => return r,
+    };
+    let held = match session::held_for(&web, &headers, &form, "/notify/send").await {
         Ok(h) => h,
         Err(r) => return r,
     };
@@ -102,6 +102,6 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
                 .collect();
             show(&web, &held, &judged, StatusCode::UNPROCESSABLE_ENTITY, &problems)
         }
-        Err(e) => failed(&web, e),
+        Err(e) => session::unsaved(&web, "/notify/send", &form, e),
     }
 }

@@ -41,12 +41,6 @@ pub(super) async fn take(
     };
     let (from, now) = (visitor.address, web.service.clock.now());
     let refuse = |status, text: &str| asked(&web, status, &[("code".to_owned(), text.to_owned())]);
-    if !web.codes.may(from, now) {
-        return refuse(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many codes that do not fit. Wait ten minutes, or ring us",
-        );
-    }
     match web.service.draft(form.get("code")).await {
         Ok(held) => {
             let to = match held.row.sent_at {
@@ -59,6 +53,12 @@ pub(super) async fn take(
             session::keep(&web, &mut r, &held.code);
             r
         }
+        // A code that fits is taken however many others did not: a hospital stands behind one
+        // address, and nobody guesses 150 bits.
+        Err(ServiceError::NotFound) if !web.codes.may(from, now) => refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many codes that do not fit. Look at yours again in ten minutes, or ring us",
+        ),
         Err(ServiceError::NotFound) => {
             web.codes.wrong(from, now);
             refuse(
@@ -115,7 +115,7 @@ fn shown(
 }
 
 pub(super) async fn mail(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
-    let (held, form) = match both(&web, &headers, body).await {
+    let (held, form) = match both(&web, &headers, body, "/notify/code/mail").await {
         Ok(b) => b,
         Err(r) => return r,
     };
@@ -126,7 +126,7 @@ pub(super) async fn mail(State(web): State<Web>, headers: HeaderMap, body: Body)
 }
 
 pub(super) async fn hand_on(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
-    let (held, form) = match both(&web, &headers, body).await {
+    let (held, form) = match both(&web, &headers, body, "/notify/code/hand-on").await {
         Ok(b) => b,
         Err(r) => return r,
     };
@@ -136,9 +136,14 @@ pub(super) async fn hand_on(State(web): State<Web>, headers: HeaderMap, body: Bo
     }
 }
 
-async fn both(web: &Web, headers: &HeaderMap, body: Body) -> Result<(Held, Form), Response> {
+async fn both(
+    web: &Web,
+    headers: &HeaderMap,
+    body: Body,
+    action: &str,
+) -> Result<(Held, Form), Response> {
     let form = session::posted(web, headers, body).await?;
-    Ok((session::held(web, headers).await?, form))
+    Ok((session::held_for(web, headers, &form, action).await?, form))
 }
 
 fn again(web: &Web, held: &Held, form: &Form, e: ServiceError) -> Response {

@@ -163,6 +163,7 @@ pub(super) fn frame(web: &Web, held: &Held, judged: &Judged) -> Value {
         "area_name": area.map(|a| a.name.clone()),
         "call_back": area.map(|a| a.call_back.clone()),
         "version": held.row.version,
+        "draft": held.mark(),
         "saved_at": held.row.changed_at,
         "code": held.code,
         "so_far": so_far(judged),
@@ -195,11 +196,17 @@ pub(super) async fn save(
     if page == Page::What && !form.get("_key").is_empty() {
         return begin(&web, &headers, &form).await;
     }
-    let Some(code) = session::code(&web, &headers) else { return lost(&web, page, &form) };
+    let Some(code) = session::code(&web, &headers) else {
+        return session::lost(&web, &form, false);
+    };
+    if !session::is_of(&web, &code, &form) {
+        return session::lost(&web, &form, true);
+    }
     let typed = form.typed().clone();
     let from = form.get("_version").parse().unwrap_or(0);
     let anyway = !form.get("_anyway").is_empty();
     let to_check = returns(query.as_deref());
+    let asked = format!("/notify/{}{}", page.word(), if to_check { "?to=check" } else { "" });
     match web.service.save_page(&code, page, typed.clone(), from, anyway).await {
         Ok(held) if held.row.sent_at.is_some() => {
             session::on_to(&web, &headers, "/notify/done?late=yes")
@@ -214,8 +221,8 @@ pub(super) async fn save(
             }
             Err(e) => failed(&web, e),
         },
-        Err(ServiceError::NotFound) => lost(&web, page, &form),
-        Err(e) => unsaved(&web, e),
+        Err(ServiceError::NotFound) => session::lost(&web, &form, false),
+        Err(e) => session::unsaved(&web, &asked, &form, e),
     }
 }
 
@@ -257,21 +264,4 @@ async fn begin(web: &Web, headers: &HeaderMap, form: &Form) -> Response {
             first(web, None, named, form.typed(), p.status, &said)
         }
     }
-}
-
-/// The browser no longer knows which draft this belongs to.
-fn lost(web: &Web, page: Page, form: &Form) -> Response {
-    let context = json!({
-        "page": page.title(),
-        "typed": {},
-        "errors": {},
-        "summary": [],
-        "lost": form.typed().iter().any(|(n, v)| !n.starts_with('_') && !v.trim().is_empty()),
-    });
-    web.templates.page(StatusCode::GONE, "notify/resume.html", context)
-}
-
-/// Not stored: what was typed is still in the browser, and there is a telephone.
-fn unsaved(web: &Web, e: ServiceError) -> Response {
-    failed(web, e)
 }

@@ -2,7 +2,7 @@
 //! next, sent together.
 
 use super::super::failed;
-use super::sent::sent;
+use super::sent::{sent, sent_for};
 use super::session;
 use super::words::{Said, said};
 use crate::domain::draft::{Fields, Section};
@@ -54,6 +54,7 @@ fn base(web: &Web, held: &Held, told: &Told) -> Value {
         "further_until": told.further_until,
         "call_back": area.map(|a| a.call_back.clone()),
         "version": held.row.version,
+        "draft": held.mark(),
         "further_at": held.draft.further_at,
         "replaced": held.draft.replaced,
     })
@@ -114,7 +115,8 @@ pub(super) async fn save(
         Err(r) => return r,
     };
     let Some(section) = Section::parse(&section) else { return nowhere(&web) };
-    let (held, told) = match sent(&web, &headers).await {
+    let asked = format!("/notify/more/{}", section.word());
+    let (held, told) = match sent_for(&web, &headers, &form, &asked).await {
         Ok(s) => s,
         Err(r) => return r,
     };
@@ -126,15 +128,16 @@ pub(super) async fn save(
             let status = StatusCode::UNPROCESSABLE_ENTITY;
             render(&web, &held, &told, section, form.typed(), status, &said(&p))
         }
-        Err(e) => failed(&web, e),
+        Err(e) => session::unsaved(&web, &format!("/notify/more/{}", section.word()), &form, e),
     }
 }
 
 pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
-    if let Err(r) = session::posted(&web, &headers, body).await {
-        return r;
-    }
-    let (held, told) = match sent(&web, &headers).await {
+    let form = match session::posted(&web, &headers, body).await {
+        Ok(f) => f,
+        Err(r) => return r,
+    };
+    let (held, told) = match sent_for(&web, &headers, &form, "/notify/more/send").await {
         Ok(s) => s,
         Err(r) => return r,
     };

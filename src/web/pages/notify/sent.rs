@@ -3,6 +3,7 @@
 use super::super::failed;
 use super::session;
 use crate::service::{Held, Told};
+use crate::web::form::Form;
 use crate::web::render::see_other;
 use crate::web::{Web, request};
 use axum::extract::{RawQuery, State};
@@ -52,7 +53,20 @@ pub(super) async fn told(State(web): State<Web>, headers: HeaderMap) -> Response
 
 /// The sent draft of this browser with its case.
 pub(super) async fn sent(web: &Web, headers: &HeaderMap) -> Result<(Held, Told), Response> {
-    let held = session::held(web, headers).await?;
+    told_of(web, session::held(web, headers).await?).await
+}
+
+/// The same, for a page that was posted and has to be of it.
+pub(super) async fn sent_for(
+    web: &Web,
+    headers: &HeaderMap,
+    form: &Form,
+    action: &str,
+) -> Result<(Held, Told), Response> {
+    told_of(web, session::held_for(web, headers, form, action).await?).await
+}
+
+async fn told_of(web: &Web, held: Held) -> Result<(Held, Told), Response> {
     match web.service.told(&held).await {
         Ok(Some(told)) => Ok((held, told)),
         Ok(None) => Err(see_other("/notify/check")),

@@ -1,14 +1,15 @@
 //! Whose draft it is: the resume code in a cookie, for one shift.
 
-use super::super::{failed, is_ours};
+use super::super::{failed, is_ours, problem_page};
 use crate::service::{Held, ServiceError};
 use crate::web::form::Form;
+use crate::web::problem::Problem;
 use crate::web::render::see_other;
 use crate::web::{Web, json_answer, request};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
 /// A long shift. After that the code itself is needed: ward computers are everybody's.
@@ -62,15 +63,76 @@ pub(super) async fn held(web: &Web, headers: &HeaderMap) -> Result<Held, Respons
     }
 }
 
+/// The draft that a posted page belongs to. A page of another one than this browser is on now is
+/// saved in neither: two children must not become one.
+pub(super) async fn held_for(
+    web: &Web,
+    headers: &HeaderMap,
+    form: &Form,
+    action: &str,
+) -> Result<Held, Response> {
+    let Some(code) = code(web, headers) else { return Err(lost(web, form, false)) };
+    if !is_of(web, &code, form) {
+        return Err(lost(web, form, true));
+    }
+    match web.service.draft(&code).await {
+        Ok(held) => Ok(held),
+        Err(ServiceError::NotFound) => Err(lost(web, form, false)),
+        Err(e) => Err(unsaved(web, action, form, e)),
+    }
+}
+
+/// Whether a posted page is of the draft with this code.
+pub(super) fn is_of(web: &Web, code: &str, form: &Form) -> bool {
+    web.service.is_page_of(form.get("_draft"), code)
+}
+
+/// The browser does not know the draft that this page belongs to, or is on another one (`other`).
+/// What was typed is shown, so that it can be typed again at the right place.
+pub(super) fn lost(web: &Web, form: &Form, other: bool) -> Response {
+    let context = json!({
+        "typed": {},
+        "errors": {},
+        "summary": [],
+        "lost": if other { "other" } else { "unknown" },
+        "was_typed": was_typed(form),
+    });
+    web.templates.page(StatusCode::GONE, "notify/resume.html", context)
+}
+
+/// What was typed on a page, in the words of its questions.
+fn was_typed(form: &Form) -> Vec<(&str, &str)> {
+    let all = form.typed().iter().filter(|(n, v)| !n.starts_with('_') && !v.trim().is_empty());
+    all.map(|(n, v)| (super::words::label(n), v.as_str())).collect()
+}
+
+/// Not stored just now: the same page can be sent again from here, with all that was typed.
+pub(super) fn unsaved(web: &Web, action: &str, form: &Form, e: ServiceError) -> Response {
+    let problem = Problem::from(e);
+    if problem.status != StatusCode::SERVICE_UNAVAILABLE {
+        return problem_page(web, &problem);
+    }
+    // The draft cannot be read now, so whose number it would be is not known where there are many.
+    let directory = web.service.directory();
+    let only = directory.areas().next().filter(|_| directory.areas().count() == 1);
+    let context = json!({
+        "action": action,
+        "fields": form.typed(),
+        "was_typed": was_typed(form),
+        "call_back": only.map(|a| a.call_back.clone()),
+    });
+    web.templates.page(problem.status, "notify/unsaved.html", context)
+}
+
 /// What was posted, from a page of ours.
 pub(super) async fn posted(web: &Web, headers: &HeaderMap, body: Body) -> Result<Form, Response> {
     let bytes = request::bytes(web, body).await.map_err(|p| {
-        if p.status == StatusCode::PAYLOAD_TOO_LARGE {
-            let advice = "The page is too long to be sent. Go back and shorten it; what you typed is still there.";
-            web.templates.error(p.status, "Too long", advice)
+        let (title, advice) = if p.status == StatusCode::PAYLOAD_TOO_LARGE {
+            ("Too long", "The page is too long to be taken, and nothing of it was saved. Go back and shorten it.")
         } else {
-            p.into_response()
-        }
+            ("Not received", "The page did not arrive whole, and nothing of it was saved. Go back and send it again.")
+        };
+        web.templates.error(p.status, title, advice)
     })?;
     if !is_ours(headers) {
         let advice = "Send this from the notification page itself. Nothing was changed.";
