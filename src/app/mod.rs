@@ -32,7 +32,7 @@ use crate::web::limits::Budgets;
 use crate::web::{DemoBox, HookKeys, Web};
 use crate::work::{
     Dispatcher, Handle, Limits as PaceLimits, Settings, Watch, Worked, asker, daily, escalator,
-    likeness, renewer, upkeep, watcher,
+    follower, likeness, renewer, upkeep, watcher,
 };
 use chrono::Duration;
 use secrecy::ExposeSecret;
@@ -217,6 +217,7 @@ pub async fn start(
         let (watch, copy) = (config.watch.clone(), config.copy.clone());
         workers.push(tokio::spawn(daily(s(), watch, copy, dispatch_stopped.clone())));
         workers.push(tokio::spawn(asker(s(), channels.clone(), dispatch_stopped.clone())));
+        workers.push(tokio::spawn(follower(s(), dispatch_stopped.clone())));
         let looks = config.duplicates.clone();
         workers.push(tokio::spawn(likeness(s(), looks, arrived, dispatch_stopped.clone())));
     }

@@ -46,21 +46,33 @@ struct Entry {
 
 /// The directory of today, shared by everything that asks it; replaced whole.
 #[derive(Debug, Default)]
-pub struct Book(RwLock<Arc<Directory>>);
+pub struct Book {
+    today: RwLock<Arc<Directory>>,
+    /// Held by whoever makes a newer one of it: an older one must not be put back over a newer.
+    turn: tokio::sync::Mutex<()>,
+}
 
 impl Book {
     #[must_use]
     pub fn new(directory: Directory) -> Arc<Self> {
-        Arc::new(Self(RwLock::new(Arc::new(directory))))
+        Arc::new(Self {
+            today: RwLock::new(Arc::new(directory)),
+            turn: tokio::sync::Mutex::default(),
+        })
     }
 
     #[must_use]
     pub fn today(&self) -> Arc<Directory> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.today.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for its turn to make a newer one.
+    pub async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
     }
 
     pub fn replace(&self, directory: Directory) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        *self.today.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
     }
 }
 

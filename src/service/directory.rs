@@ -29,6 +29,7 @@ impl Service {
     /// # Errors
     /// The database failed; what is known stays.
     pub async fn refresh_directory(&self) -> Result<(), StoreError> {
+        let _turn = self.book.turn().await;
         let mut today = Directory::clone(&self.directory());
         for (area, version) in self.store.directory_versions().await? {
             if version <= today.version(&area) {

@@ -7,7 +7,7 @@ use super::changes::{
 use super::engine::{Conn, on};
 use super::rows::many;
 use crate::platform::failpoint::{Point, reach};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// Why a batch was not applied.
@@ -282,7 +282,17 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         const SQL: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE id = $1 AND rank < 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = $1 AND state IN ('due', 'leased', 'done'))";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
     }
-    for alert in sets.iter().flat_map(|s| &s.maybe_hurry) {
+    let hurried: BTreeSet<Uuid> = sets.iter().flat_map(|s| &s.maybe_hurry).copied().collect();
+    if let Conn::Pg(c) = &mut *conn
+        && !hurried.is_empty()
+    {
+        // Two messages of one rung that fail at the same moment on two writers: the second looks when
+        // the first is written, or neither would see that nothing is on its way any more.
+        const ALONE: &str = "SELECT id FROM alert WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+        let ids: Vec<Uuid> = hurried.iter().copied().collect();
+        sqlx::query(ALONE).bind(ids).execute(c).await?;
+    }
+    for alert in &hurried {
         // Only while nothing of the last step is on its way, has been taken, or may still go.
         const SQL: &str = "UPDATE alert SET hurry = TRUE WHERE id = $1 AND phase = 'climbing' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.alert_id = $1 AND d.step = alert.steps AND (d.state = 'leased' OR (d.state = 'done' AND (d.receipt IS NULL OR d.receipt NOT LIKE '%failure')) OR (d.state = 'due' AND (d.last_outcome IS NULL OR d.last_outcome NOT LIKE 'held back%'))))";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
@@ -361,8 +371,10 @@ fn points(sets: &[ChangeSet]) -> Vec<&PointChange> {
 }
 
 /// What became known of a contact point; a changed address starts anew.
+/// What is news of a contact point. Since when one does not work stands still while it does not: the
+/// office is told once, not with every message that fails there.
 async fn point(conn: &mut Conn, p: &PointChange) -> Result<(), Fault> {
-    const NEW: &str = "INSERT INTO point (lane, area, address, worked_at, failed_at, unusable) VALUES ($1, $2, $3, $4, $5, NULLIF($6, '')) ON CONFLICT (lane) DO UPDATE SET verified_at = CASE WHEN point.address = excluded.address THEN point.verified_at END, worked_at = CASE WHEN excluded.worked_at IS NOT NULL THEN excluded.worked_at WHEN point.address = excluded.address THEN point.worked_at END, failed_at = CASE WHEN excluded.failed_at IS NOT NULL THEN excluded.failed_at WHEN point.address = excluded.address THEN point.failed_at END, unusable = CASE WHEN $7 THEN excluded.unusable WHEN point.address = excluded.address THEN point.unusable END, address = excluded.address";
+    const NEW: &str = "INSERT INTO point (lane, area, address, worked_at, failed_at, unusable) VALUES ($1, $2, $3, $4, $5, NULLIF($6, '')) ON CONFLICT (lane) DO UPDATE SET verified_at = CASE WHEN point.address = excluded.address THEN point.verified_at END, worked_at = CASE WHEN excluded.worked_at IS NOT NULL THEN excluded.worked_at WHEN point.address = excluded.address THEN point.worked_at END, failed_at = CASE WHEN point.address = excluded.address AND point.unusable IS NOT NULL THEN point.failed_at WHEN excluded.failed_at IS NOT NULL THEN excluded.failed_at WHEN point.address = excluded.address THEN point.failed_at END, unusable = CASE WHEN $7 THEN excluded.unusable WHEN point.address = excluded.address THEN point.unusable END, address = excluded.address";
     let says = p.unusable.is_some();
     let unusable = p.unusable.clone().unwrap_or_default();
     on!(conn conn, |c| sqlx::query(NEW).bind(&p.lane).bind(&p.area).bind(&p.address).bind(p.worked_at).bind(p.failed_at).bind(&unusable).bind(says).execute(c).await?.rows_affected());

@@ -69,6 +69,45 @@ impl Store {
         Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).fetch_all(p).await?))
     }
 
+    /// Alerts that ask for no answer, and the service's own words (about partners who have not
+    /// answered, gaps and tonight's cover), made since `since`, of which every message was given up
+    /// and which nobody has been told by telephone since; by area.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn untold_by_area(
+        &self,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(String, i64)>, StoreError> {
+        const SQL: &str = "SELECT COALESCE(c.area, b.area) AS area, COUNT(*) FROM (SELECT DISTINCT d.alert_id AS id FROM delivery d WHERE d.state = 'dead' AND d.created_at > $1 AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.alert_id = d.alert_id AND o.state IN ('due', 'leased', 'done'))) u LEFT JOIN alert a ON a.id = u.id AND a.phase = 'untracked' AND a.state <> 'acknowledged' LEFT JOIN cases c ON c.id = a.case_id LEFT JOIN bulletin b ON b.id = u.id AND b.alert_id IS NULL AND b.kind IN ('coverage_gap', 'covered_tonight', 'tonight', 'watcher', 'break_glass') WHERE COALESCE(c.area, b.area) IS NOT NULL GROUP BY 1 ORDER BY 1";
+        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(since).fetch_all(p).await?))
+    }
+
+    /// Messages that should have left before `before` and have not, whatever they are of; how many.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn overdue_messages(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
+        const SQL: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due' AND next_at < $1) + (SELECT COUNT(*) FROM delivery WHERE state = 'leased' AND lease_until < $1)";
+        Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(before).fetch_one(p).await?))
+    }
+
+    /// Takes back that a finding was told: nobody could be.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn not_raised(&self, what: String) -> Result<(), StoreError> {
+        const SQL: &str = "UPDATE finding SET raised_at = NULL WHERE what = $1";
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                on!(conn conn, |c| sqlx::query(SQL).bind(&what).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await?;
+        Ok(())
+    }
+
     /// Replies since `since` that answered nothing.
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// One round at most.
+const MOST: Duration = Duration::from_hours(1);
+
 /// Runs until `stop` turns true.
 pub async fn daily(
     service: Service,
@@ -28,8 +31,14 @@ pub async fn daily(
             _ = tick.tick() => {}
             _ = stop.changed() => return,
         }
-        if let Err(e) = once(&service, &settings, &copies).await {
-            tracing::warn!(error = %e, "daily work could not be done; it is tried again");
+        let round = async {
+            if let Err(e) = once(&service, &settings, &copies).await {
+                tracing::warn!(error = %e, "daily work could not be done; it is tried again");
+            }
+        };
+        // Copies of a large area take their time; a database that is gone must not take for ever.
+        if tokio::time::timeout(MOST, round).await.is_err() {
+            tracing::error!("daily work did not end in an hour; it begins anew");
         }
     }
 }

@@ -119,6 +119,18 @@ struct Off {
     went: bool,
 }
 
+/// A look for due messages. However it ends, the dispatcher is told, or it would never look again.
+struct Looked {
+    events: mpsc::UnboundedSender<Event>,
+    due: Vec<String>,
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        let _ = self.events.send(Event::Due(std::mem::take(&mut self.due)));
+    }
+}
+
 impl Drop for Off {
     fn drop(&mut self) {
         let lane = std::mem::take(&mut self.lane);
@@ -126,6 +138,9 @@ impl Drop for Off {
         let _ = self.events.send(Event::Sent { lane, channel, went: self.went });
     }
 }
+
+/// How long one look for due messages may take.
+const LOOK: StdDuration = StdDuration::from_secs(40);
 
 fn std_of(d: Duration) -> StdDuration {
     d.to_std().unwrap_or(StdDuration::ZERO)
@@ -188,7 +203,8 @@ impl Dispatcher {
 
     /// Once a second: take back what others left, and see which lanes have anything due.
     fn look(self: &Arc<Self>, events: &mpsc::UnboundedSender<Event>) {
-        let (me, events) = (self.clone(), events.clone());
+        let me = self.clone();
+        let mut seen = Looked { events: events.clone(), due: Vec::new() };
         tokio::spawn(async move {
             let now = me.clock.now();
             match me.store.reap(now).await {
@@ -198,11 +214,13 @@ impl Dispatcher {
                 }
                 Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
             }
-            let due = me.store.lanes_due(now).await.unwrap_or_else(|e| {
-                tracing::warn!(error = %e, "cannot look for due messages");
-                Vec::new()
-            });
-            let _ = events.send(Event::Due(due));
+            // A database that does not answer must not be waited for longer than a look may take.
+            match tokio::time::timeout(LOOK, me.store.lanes_due(now)).await {
+                Ok(Ok(due)) => seen.due = due,
+                Ok(Err(e)) => tracing::warn!(error = %e, "cannot look for due messages"),
+                Err(_) => tracing::warn!("the database does not say which messages are due"),
+            }
+            drop(seen);
         });
     }
 

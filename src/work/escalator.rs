@@ -2,6 +2,7 @@
 //! Stateless: what is due stands in the table, what was done in the journal, so any number of these
 //! may run, die or freeze.
 
+use super::patience::in_time;
 use crate::domain::id::CaseId;
 use crate::service::Service;
 use futures_util::StreamExt;
@@ -54,8 +55,11 @@ pub async fn escalator(service: Service, mut stop: watch::Receiver<bool>) {
             }
             _ = stop.changed() => return,
         }
-        if let Err(e) = escalate_once(&service).await {
-            tracing::warn!(error = %e, "cannot look for steps that are due");
-        }
+        let round = async {
+            if let Err(e) = escalate_once(&service).await {
+                tracing::warn!(error = %e, "cannot look for steps that are due");
+            }
+        };
+        in_time("steps that are due", round).await;
     }
 }

@@ -8,11 +8,12 @@ mod escalator;
 mod lanes;
 mod likeness;
 mod lines;
+mod patience;
 mod upkeep;
 pub mod watcher;
 mod worked;
 
-pub use asker::asker;
+pub use asker::{asker, follower};
 pub use daily::daily;
 pub use dispatch::{Dispatcher, Handle, Limits, Settings};
 pub use escalator::{escalate_once, escalator};

@@ -3,6 +3,7 @@
 //! and tells an outside heartbeat only when every check passed: silence is the alarm.
 
 use super::escalator::escalate_once;
+use super::patience::in_time;
 use crate::domain::alert::{AlertKind, ContactPoint};
 use crate::domain::directory;
 use crate::service::{Service, ServiceError};
@@ -106,6 +107,13 @@ async fn areas(service: &Service, round: &mut Round) -> Result<(), ServiceError>
         let words = format!("{n} messages of open alerts were given up: ring those partners.");
         round.findings.push(Finding { what: format!("dead_letters/{area}"), area, words });
     }
+    let day = service.clock.now() - Duration::days(1);
+    for (area, n) in service.store.untold_by_area(day).await? {
+        let words = format!(
+            "{n} words that ask for no answer (stood down, withdrawn, a gap) reached nobody: look at the outbox and the boards, and ring."
+        );
+        round.findings.push(Finding { what: format!("untold/{area}"), area, words });
+    }
     for (area, since) in service.store.copies_missing(service.clock.now()).await? {
         let since = crate::alerts::words::when(since);
         let words = format!(
@@ -143,8 +151,18 @@ async fn whole(service: &Service, round: &mut Round) -> Result<(), ServiceError>
             ),
         );
     }
-    if service.store.sending_is_held().await? {
+    let held = service.store.sending_is_held().await?;
+    let late = service.clock.now() - Duration::seconds(LATE);
+    let overdue = service.store.overdue_messages(late).await?;
+    if held {
         say(HELD, "Sending is held: nothing leaves until `cdr resume`.".to_owned());
+    } else if overdue > 0 {
+        say(
+            "overdue_messages",
+            format!(
+                "{overdue} messages should have been tried (again) a minute ago and were not: is a node at work, and how are the receivers?"
+            ),
+        );
     }
     if let Err(e) = service.store.can_write().await {
         say("cannot_write", format!("Nothing can be stored: {e}."));
@@ -224,29 +242,39 @@ pub async fn watcher(service: Service, settings: Watch, mut stop: watch::Receive
             _ = tick.tick() => {}
             _ = stop.changed() => return,
         }
-        if let Err(e) = service.tell_gaps().await {
-            tracing::error!(error = %e, "gaps could not be told");
+        let mut well = false;
+        let round = async { well = one_round(&service).await };
+        if !in_time("the watcher's round", round).await {
+            service.metrics.findings.set(1);
+            well = false;
         }
-        let well = match look(&service, true).await {
-            Ok(round) => {
-                if round.mended > 0 {
-                    tracing::warn!(mended = round.mended, "the watcher put something right");
-                }
-                let n = i64::try_from(round.findings.len()).unwrap_or(i64::MAX);
-                service.metrics.findings.set(n);
-                if let Err(e) = raise(&service, &round.findings).await {
-                    tracing::error!(error = %e, "findings could not be raised");
-                }
-                round.findings.is_empty()
-            }
-            Err(e) => {
-                service.metrics.findings.set(1);
-                tracing::error!(error = %e, "the watcher cannot look");
-                false
-            }
-        };
         if let (true, Some(url), Ok(client)) = (well, &settings.heartbeat, &client) {
             beat(client, url).await;
+        }
+    }
+}
+
+/// Looks, mends, raises; whether all is well.
+async fn one_round(service: &Service) -> bool {
+    if let Err(e) = service.tell_gaps().await {
+        tracing::error!(error = %e, "gaps could not be told");
+    }
+    match look(service, true).await {
+        Ok(round) => {
+            if round.mended > 0 {
+                tracing::warn!(mended = round.mended, "the watcher put something right");
+            }
+            let n = i64::try_from(round.findings.len()).unwrap_or(i64::MAX);
+            service.metrics.findings.set(n);
+            if let Err(e) = raise(service, &round.findings).await {
+                tracing::error!(error = %e, "findings could not be raised");
+            }
+            round.findings.is_empty()
+        }
+        Err(e) => {
+            service.metrics.findings.set(1);
+            tracing::error!(error = %e, "the watcher cannot look");
+            false
         }
     }
 }
@@ -282,7 +310,11 @@ pub async fn raise(service: &Service, findings: &[Finding]) -> Result<(), Servic
         let mut notice = service.plain_notice(&f.area, "", AlertKind::Watcher);
         notice.lines = vec![f.words.clone()];
         let points = service.office_points(area);
-        service.announce(ChangeSet::default(), &[(notice, points)]).await?;
+        if let Err(e) = service.announce(ChangeSet::default(), &[(notice, points)]).await {
+            // The next round tells it.
+            service.store.not_raised(f.what.clone()).await?;
+            return Err(e.into());
+        }
     }
     Ok(())
 }

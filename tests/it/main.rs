@@ -40,3 +40,4 @@ mod story;
 mod support;
 mod visitor;
 mod waiting;
+mod watched;

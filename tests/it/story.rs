@@ -595,6 +595,7 @@ impl Story {
     pub async fn watch(&self) -> watcher::Round {
         self.node()
             .with(move |s| async move {
+                s.tell_gaps().await.unwrap();
                 let round = watcher::look(&s, true).await.unwrap();
                 watcher::raise(&s, &round.findings).await.unwrap();
                 round

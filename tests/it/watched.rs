@@ -1,0 +1,165 @@
+//! What the watcher sees besides ladders, and what two writers or nodes do at the same moment.
+
+use crate::store::open;
+use crate::support::{App, Db, Mood, config_for, on_both, triggering, until};
+use child_death_review::domain::id::Reference;
+use child_death_review::store::DestructionRow;
+use child_death_review::store::changes::{ChangeSet, DeliveryResult};
+use child_death_review::work::watcher;
+use chrono::{Duration, Utc};
+use serde_json::{Value, json};
+use sqlx::Connection;
+use uuid::Uuid;
+
+async fn found(app: &App) -> Vec<String> {
+    let round = watcher::look(app.service(), true).await.unwrap();
+    round.findings.into_iter().map(|f| f.what).collect()
+}
+
+fn case_of(a: &Value) -> String {
+    format!("/api/v1/cases/{}", a["reference"].as_str().unwrap())
+}
+
+on_both! {
+    async fn a_stand_down_that_reaches_nobody_is_found_until_somebody_has_rung(db: Db) {
+        let app = App::start(db).await;
+        let a = app.notify(triggering()).await;
+        until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 }).await;
+        assert_eq!(found(&app).await, Vec::<String>::new());
+        app.sink.set("police", Mood::Status(410));
+        let down = json!({ "decision": "stand_down", "reason": "r", "consulted": ["X"], "decided_by": { "name": "Y" } });
+        let (s, done) = app.post(&format!("{}/jar/decisions", case_of(&a)), down).await;
+        assert_eq!(s, 200);
+        until("given up", || async { app.service().store.outbox_figures().await.unwrap().dead > 0 }).await;
+        assert!(found(&app).await.contains(&"untold/northshire".to_owned()), "{:?}", found(&app).await);
+        let all = done["alerts"].as_array().unwrap();
+        let theirs = all.iter().find(|x| x["agency"] == "police").unwrap()["id"].as_str().unwrap().to_owned();
+        let rung = json!({ "name": "Sgt Trialmoor", "role": "duty", "by": "telephone" });
+        let (s, said) = app.post(&format!("/api/v1/alerts/{theirs}/acknowledgements"), rung).await;
+        assert!(s < 300, "{said}");
+        assert!(!found(&app).await.contains(&"untold/northshire".to_owned()));
+    }
+
+    async fn a_retry_that_nobody_makes_is_found_whatever_it_is_of(db: Db) {
+        let mut app = App::start(db).await;
+        app.notify(triggering()).await;
+        until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 }).await;
+        app.stop().await;
+        let store = open(&app.db, &config_for(&app.db).crypt.master_key).await;
+        let late = Utc::now() + Duration::hours(1);
+        assert_eq!(store.overdue_messages(late).await.unwrap(), 0);
+        app.db.run("UPDATE delivery SET state = 'due', attempts = 3 WHERE lane LIKE '%police%'").await.unwrap();
+        app.db.run("UPDATE alert SET phase = 'untracked'").await.unwrap();
+        assert_eq!(store.overdue_messages(late).await.unwrap(), 1);
+        assert_eq!(store.overdue_messages(Utc::now() - Duration::hours(1)).await.unwrap(), 0, "not late yet");
+    }
+
+    async fn since_when_a_point_does_not_work_stands_still_while_it_does_not(db: Db) {
+        let store = open(&db, &config_for(&db).crypt.master_key).await;
+        let at = |n: i64| "2026-03-01T03:00:00Z".parse::<chrono::DateTime<Utc>>().unwrap() + Duration::minutes(n);
+        let change = |address: &str, n: i64, unusable: Option<&str>| {
+            let mut p = store.point_change("northshire/police/duty/sms", "northshire", address);
+            (p.failed_at, p.unusable) = (Some(at(n)), unusable.map(str::to_owned));
+            ChangeSet { points: vec![p], ..ChangeSet::default() }
+        };
+        let since = || async { store.points("northshire").await.unwrap()[0].failed_at };
+        store.commit(change("07700 900301", 0, Some("they texted STOP"))).await.unwrap();
+        for n in 1..4 {
+            store.commit(change("07700 900301", n, (n == 2).then_some("they texted STOP"))).await.unwrap();
+            assert_eq!(since().await, Some(at(0)), "one gap, told once");
+        }
+        store.commit(change("07700 900302", 4, None)).await.unwrap();
+        assert_eq!(since().await, Some(at(4)), "another number");
+        store.commit(change("07700 900302", 5, Some("does not work"))).await.unwrap();
+        assert_eq!(since().await, Some(at(5)), "news of it");
+    }
+}
+
+/// Both messages of a rung refused at the same moment, each recorded by another node.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_messages_that_fail_at_once_on_two_nodes_the_second_sees_the_first() {
+    let mut app = App::start(Db::postgres().await).await;
+    for _ in 0..12 {
+        app.notify(triggering()).await;
+    }
+    until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 })
+        .await;
+    app.stop().await;
+    let twice = "INSERT INTO delivery (id, alert_id, lane, channel, address, urgent, state, next_at, created_at, step) SELECT gen_random_uuid(), d.alert_id, d.lane || '2', d.channel, d.address, d.urgent, 'due', d.next_at, d.created_at, d.step FROM delivery d JOIN alert a ON a.id = d.alert_id WHERE a.phase = 'climbing'";
+    assert_eq!(app.db.run(twice).await.unwrap(), 48);
+    app.db.run("UPDATE delivery SET state = 'leased', lease_token = 7, lease_until = now() + interval '1 hour' WHERE alert_id IN (SELECT id FROM alert WHERE phase = 'climbing')").await.unwrap();
+    let key = config_for(&app.db).crypt.master_key;
+    let nodes = [open(&app.db, &key).await, open(&app.db, &key).await];
+    let mut c = sqlx::PgConnection::connect(&app.db.url).await.unwrap();
+    let all: Vec<(Uuid, Uuid)> = sqlx::query_as(
+        "SELECT alert_id, id FROM delivery WHERE state = 'leased' ORDER BY alert_id, id",
+    )
+    .fetch_all(&mut c)
+    .await
+    .unwrap();
+    let failed = |alert: Uuid, id: Uuid| ChangeSet {
+        results: vec![DeliveryResult {
+            id,
+            lease_token: 7,
+            state: "dead",
+            next_at: Utc::now(),
+            attempts: 1,
+            outcome: "refused".to_owned(),
+            provider: None,
+            provider_id: None,
+            ask_at: None,
+        }],
+        maybe_hurry: vec![alert],
+        ..ChangeSet::default()
+    };
+    for pair in all.chunks(2) {
+        let [(alert, one), (_, two)] = pair else { panic!("two of each") };
+        let (a, b) = tokio::join!(
+            nodes[0].commit(failed(*alert, *one)),
+            nodes[1].commit(failed(*alert, *two)),
+        );
+        a.unwrap();
+        b.unwrap();
+    }
+    let climbing = "SELECT COUNT(*) FROM alert WHERE phase = 'climbing'";
+    let hurry = "SELECT COUNT(*) FROM alert WHERE phase = 'climbing' AND hurry";
+    assert_eq!(app.db.number(hurry).await, app.db.number(climbing).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hold_that_is_being_placed_while_a_case_is_destroyed_is_seen() {
+    let app = App::start(Db::postgres().await).await;
+    let reference = app.notify(triggering()).await["reference"].as_str().unwrap().to_owned();
+    let store = app.service().store.clone();
+    let (case, _) = store.find(&Reference::parse(&reference).unwrap()).await.unwrap().unwrap();
+    let ask = DestructionRow {
+        case_id: case.0,
+        reference,
+        area: "northshire".to_owned(),
+        rule: "made in error".to_owned(),
+        received_at: Utc::now(),
+        asked_at: Utc::now(),
+        asked_by: "user:one".to_owned(),
+        confirmed_at: None,
+        confirmed_by: None,
+        version: None,
+        head: None,
+    };
+    store.ask_destruction(ask).await.unwrap();
+    // Somebody is in the middle of placing a hold: the case's journal is theirs.
+    let mut hold = sqlx::PgConnection::connect(&app.db.url).await.unwrap();
+    let mut tx = hold.begin().await.unwrap();
+    let mine = "SELECT id FROM stream WHERE id = $1 FOR UPDATE";
+    sqlx::query(mine).bind(case.0).execute(&mut *tx).await.unwrap();
+    let destroying = {
+        let store = store.clone();
+        tokio::spawn(async move { store.destroy(case, "user:two".to_owned(), Utc::now()).await })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert!(!destroying.is_finished(), "it waits");
+    let held = "UPDATE cases SET held = TRUE WHERE id = $1";
+    sqlx::query(held).bind(case.0).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(!destroying.await.unwrap().unwrap(), "the hold was seen");
+    assert!(store.load(case).await.unwrap().is_some());
+}
