@@ -232,6 +232,7 @@ fn said(action: &str) -> &str {
         "edit_case" => "opened the case to edit it",
         "search" => "searched by name or number",
         "search_hit" => "found the case by name or number",
+        "read_plan" => "read what their agency entered in the response plan",
         "read_handover" => "read the note of a hand-over",
         "list_drafts" => "listed notifications begun and not sent",
         "export_list" => "wrote a list of cases to a file",

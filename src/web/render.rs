@@ -36,6 +36,7 @@ const SOURCES: &[(&str, &str)] = sources![
     "govuk/lists.html",
     "govuk/ways.html",
     "error.html",
+    "plan.html",
     "sign_in.html",
     "notify/macros.html",
     "notify/one_page.html",

@@ -159,6 +159,36 @@ on_both! {
         assert_eq!(found(oncall, word).await, [false; 3], "as the case itself is not found");
     }
 
+    async fn an_agency_enters_its_part_of_a_response_to_a_case_that_it_may_not_read(db: Db) {
+        let (app, _) = start(db).await;
+        let reference = app.notify(triggering()).await["reference"].as_str().unwrap().to_owned();
+        app.add_user("police@x.example", "agency", "northshire", Some("police")).await;
+        app.add_user("other@x.example", "agency", "northshire", Some("guardian")).await;
+        let (coordinator, word) = enter(&app, "coordinator").await;
+        let named = format!("person.{}", id_of(&app, "coordinator").await);
+        let case = format!("/cases/{reference}");
+        let (s, ..) = app.form(&format!("{case}/restrict"), &coordinator, &[("_csrf", &word), ("access_reason", "staff child"), (&named, "on")]).await;
+        assert_eq!(s, 303);
+        let police = app.sign_in("police@x.example").await;
+        let r = app.http.get(format!("{}{case}", app.url)).header("cookie", &police).send().await.unwrap();
+        assert_eq!((r.status().as_u16(), r.headers()["location"].to_str().unwrap()), (303, format!("{case}/plan").as_str()));
+        let (s, page) = app.page(&format!("{case}/plan"), &police).await;
+        assert!(s == 200 && page.contains("Your part in the response") && MARKS.iter().all(|m| !page.contains(m)), "{page}");
+        let word = csrf(&page);
+        let (s, _, page) = app.form(&format!("{case}/plan"), &police, &[("_csrf", &word), ("who", "DI Trialmoor")]).await;
+        assert!(s == 422 && page.contains("DI Trialmoor") && page.to_lowercase().contains("say what your agency does"), "{s} {page}");
+        let (s, to, _) = app.form(&format!("{case}/plan"), &police, &[("_csrf", &word), ("entry", "A visit at the house before noon")]).await;
+        assert_eq!((s, to.as_str()), (303, format!("{case}/plan?done=yes").as_str()));
+        let (_, page) = app.page(&to, &police).await;
+        assert!(page.contains("is not asked again") && page.contains("A visit at the house before noon"), "{page}");
+        assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_plan' AND case_id IS NOT NULL").await, 3);
+        // Whoever reads the case sees it there; an agency without an alert sees nothing at all.
+        assert!(app.page(&case, &coordinator).await.1.contains("A visit at the house before noon"));
+        let other = app.sign_in("other@x.example").await;
+        assert_eq!(app.page(&case, &other).await.0, 404);
+        assert_eq!(app.page(&format!("{case}/plan"), &other).await.0, 404);
+    }
+
     async fn a_restricted_case_on_a_panels_list_is_nobodys_line_but_its_lists(db: Db) {
         let (app, _) = start(db).await;
         let reference = app.notify(triggering()).await["reference"].as_str().unwrap().to_owned();

@@ -40,6 +40,10 @@ pub(super) async fn show(
             }
             web.templates.page(StatusCode::OK, "case.html", c)
         }
+        // Whoever may not read it may still have a part in the response.
+        Err(ServiceError::NotFound) if super::plan::is_theirs(&web, &session, &text).await => {
+            see_other(&format!("/cases/{text}/plan"))
+        }
         Err(e) => failed(&web, e),
     }
 }
@@ -57,7 +61,13 @@ async fn done(
 }
 
 /// The case page with what could not be done, and what was typed still there.
-async fn again(web: &Web, session: &Session, text: &str, form: &Form, e: ServiceError) -> Response {
+pub(super) async fn again(
+    web: &Web,
+    session: &Session,
+    text: &str,
+    form: &Form,
+    e: ServiceError,
+) -> Response {
     let p = crate::web::problem::Problem::from(e);
     let may_show = matches!(p.status, StatusCode::UNPROCESSABLE_ENTITY | StatusCode::CONFLICT);
     let mut c = match context(web, &session.caller, text).await {
@@ -152,7 +162,7 @@ async fn context(
         "withdrawn": s.withdrawn.as_ref().map(|w| json!({ "at": w.at, "reason": w.reason, "by": w.decided_by.name })),
         "drill": s.drill,
         "plan": s.plan.iter().map(|e| json!({ "at": e.at, "agency": web.service.agency_name(&s.area, &e.agency), "who": e.person.name, "entry": e.entry })).collect::<Vec<_>>(),
-        "plan_agencies": plan_agencies(caller, s),
+        "plan_agencies": crate::service::plan_agencies(caller, s),
         "access": access,
         "likeness": likeness,
     }))
@@ -186,18 +196,6 @@ async fn people(
     let mut out: Vec<_> = me.iter().map(|_| ("me".to_owned(), "Me".to_owned())).collect();
     out.extend(all.into_iter().filter(|p| Some(p.id) != me).map(|p| (p.id.to_string(), p.name)));
     Ok(out)
-}
-
-/// The agencies whose part somebody may enter: their own, or any that was asked.
-fn plan_agencies(caller: &crate::auth::policy::Caller, s: &CaseState) -> Vec<(String, String)> {
-    let mut out: Vec<(String, String)> = Vec::new();
-    for a in s.alerts.values().filter(|a| a.kind.is_response()) {
-        let own = caller.agency.as_ref().is_none_or(|c| *c == a.agency);
-        if own && !out.iter().any(|o| o.0 == a.agency) {
-            out.push((a.agency.clone(), a.agency_name.clone()));
-        }
-    }
-    out
 }
 
 /// What follows a change of a case: its page, or the page again with what was wrong.
@@ -243,7 +241,7 @@ pub(super) async fn looking(
 }
 
 /// A form about a case: who sent it, the case, and what was typed; or why not.
-async fn posted(
+pub(super) async fn posted(
     web: &Web,
     headers: &HeaderMap,
     text: &str,
@@ -331,28 +329,6 @@ pub(super) async fn decide_jar(
         consulted,
         decided_by: None,
     });
-    let done = web.service.change(&session.caller, &reference, wish, None).await.map(drop);
-    back(&web, &session, &text, &form, done).await
-}
-
-/// An agency's part of the response.
-pub(super) async fn plan(
-    State(web): State<Web>,
-    headers: HeaderMap,
-    Path(text): Path<String>,
-    body: Body,
-) -> Response {
-    let action = Action::EnterPlan;
-    let (session, reference, form) = match posted(&web, &headers, &text, body, action).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let agency = session.caller.agency.clone().unwrap_or_else(|| form.get("agency").to_owned());
-    let wish = Wish::Plan {
-        agency,
-        person: Person { name: form.get("who").to_owned(), ..Person::default() },
-        entry: form.get("entry").to_owned(),
-    };
     let done = web.service.change(&session.caller, &reference, wish, None).await.map(drop);
     back(&web, &session, &text, &form, done).await
 }

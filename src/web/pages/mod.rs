@@ -15,6 +15,7 @@ mod edit;
 mod likeness;
 mod notify;
 mod panels;
+mod plan;
 mod retention;
 mod sign;
 mod spoke;
@@ -42,7 +43,7 @@ pub(super) fn routes() -> Router<Web> {
         .route("/cases/{reference}", get(case::show))
         .route("/cases/{reference}/reached", get(board::reached))
         .route("/cases/{reference}/reached/live", get(board::reached_live))
-        .route("/cases/{reference}/plan", post(case::plan))
+        .route("/cases/{reference}/plan", get(plan::show).post(plan::enter))
         .route("/cases/{reference}/withdraw", post(case::withdraw))
         .route("/likeness", get(likeness::list))
         .route("/cases/{reference}/compare/{other}", get(likeness::compare).post(likeness::decide))
