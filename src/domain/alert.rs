@@ -121,7 +121,7 @@ impl AlertKind {
         self.is_response() || matches!(self, Self::DeathNotified | Self::NotJar)
     }
 
-    /// Kinds that a policy can speak of.
+    /// Kinds of which partners are told; a policy can speak of those that do not go by themselves.
     pub const EVENTS: [Self; 7] = [
         Self::JarTriggered,
         Self::JarProvisional,
@@ -131,6 +131,13 @@ impl AlertKind {
         Self::DeathNotified,
         Self::NotJar,
     ];
+
+    /// Word that it is over. It goes once to exactly those who were alerted, where they were tried:
+    /// no policy counts for it, and no ladder is climbed.
+    #[must_use]
+    pub fn goes_by_itself(self) -> bool {
+        matches!(self, Self::JarStoodDown | Self::JarRecalled)
+    }
 
     /// The duty to respond: what a stand-down recalls.
     #[must_use]

@@ -107,7 +107,7 @@ pub fn notify(
     let scope = scope::judge(&facts);
     let assessment = jar::assess(&facts, ctx.extra);
     let standing = assessment.decision;
-    let alerts = jar_plan::first_alerts(standing, ctx);
+    let alerts = jar_plan::first_alerts(standing, &jar_plan::Warned::new(), ctx);
     let mut events = vec![
         Event::NotificationReceived { reference, area, route, facts: Box::new(facts), warnings },
         Event::JarAssessed { assessment, scope, standing },

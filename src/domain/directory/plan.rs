@@ -46,19 +46,12 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     fn recipient(&self, agency: &Agency, kind: AlertKind) -> Option<Recipient> {
-        let office = &self.area.office_hours;
-        let rule =
-            self.area.policy.iter().find(|r| {
-                r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar)
-            });
-        let (told, acknowledge) = match rule {
-            Some(r) => (r.told, r.acknowledge),
-            None => (agency.told_of.contains(&kind), agency.acknowledge),
-        };
+        let (rule, told) = self.says(agency, kind);
         if !told {
             return None;
         }
-        let acknowledge = acknowledge && kind.asks_for_acknowledgement();
+        let acknowledge =
+            rule.map_or(agency.acknowledge, |r| r.acknowledge) && kind.asks_for_acknowledgement();
         let steps = match rule {
             Some(r) if !r.steps.is_empty() => r.steps.clone(),
             _ => default_steps(),
@@ -83,6 +76,26 @@ impl Ask<'_> {
             contacts,
             ladder,
         })
+    }
+
+    /// The rule that counts for this agency, event and hour, and whether the agency is told.
+    ///
+    /// That a response is now certain must reach whoever must be told of a certain one. Where no
+    /// rule speaks of `jar_upgraded`, one that tells the agency of `jar_triggered` counts for it,
+    /// and then the agency's own word about either: silence about the one is no "no" to the other.
+    fn says(&self, agency: &Agency, kind: AlertKind) -> (Option<&Rule>, bool) {
+        let office = &self.area.office_hours;
+        let fits =
+            |r: &&Rule| r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar);
+        let rule = self.area.policy.iter().find(fits);
+        let told = rule.map_or_else(|| agency.told_of.contains(&kind), |r| r.told);
+        if rule.is_some() || kind != AlertKind::JarUpgraded {
+            return (rule, told);
+        }
+        match self.says(agency, AlertKind::JarTriggered) {
+            (Some(r), true) => (Some(r), true),
+            (_, certain) => (None, told || certain),
+        }
     }
 
     /// What is not urgent wakes nobody: out of hours it goes by mail and to systems only, and the
