@@ -245,7 +245,12 @@ mod tests {
             repeat_seconds: 900,
             points: vec![point(Channel::Sms, "07700 900112")],
         };
-        let ladder = Ladder { rungs: vec![rung(180), rung(181)], human, act_within_seconds: None };
+        let ladder = Ladder {
+            rungs: vec![rung(180), rung(181)],
+            human,
+            act_within_seconds: None,
+            waits_seconds: 0,
+        };
         let r = Recipient {
             agency: "police".to_owned(),
             agency_name: "Police".to_owned(),

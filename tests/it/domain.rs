@@ -505,7 +505,7 @@ proptest! {
 
 mod ladders {
     use child_death_review::config::area::{self, Directory};
-    use child_death_review::domain::alert::{AlertKind, Channel, Recipient};
+    use child_death_review::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
     use chrono::{DateTime, TimeZone, Utc};
 
     const AREA: &str = r#"
@@ -551,6 +551,129 @@ urgency = "office"
         let day = office(Utc.with_ymd_and_hms(2026, 11, 25, 11, 0, 0).unwrap());
         assert_eq!(day.contacts.len(), 2, "by day all at once");
         assert_eq!(day.ladder.unwrap().rungs[0].after_seconds, 180);
+    }
+
+    /// Ada is on from Friday, nine o'clock, Bo from Monday; each has a mobile and an address, the
+    /// desk a telephone for the day and one for the night, and so has whoever is named to ring.
+    const TURNS: &str = r#"
+id = "northshire"
+name = "Northshire"
+call_back = "01632 960100"
+[last_step]
+name = "Manager"
+number = "01632 960190"
+after_seconds = 900
+[[last_step.contact]]
+id = "by-day"
+channel = "landline"
+address = "01632 960191"
+when = "office_hours"
+[[last_step.contact]]
+id = "by-night"
+channel = "landline"
+address = "01632 960192"
+when = "out_of_hours"
+[[agency]]
+id = "cdop_office"
+name = "The office"
+ring = "01632 960106"
+told_of = ["death_notified"]
+[[agency.contact]]
+id = "day-desk"
+channel = "landline"
+address = "01632 960111"
+when = "office_hours"
+[[agency.contact]]
+id = "night-desk"
+channel = "landline"
+address = "01632 960112"
+when = "out_of_hours"
+[[agency.person]]
+id = "ada"
+name = "Ada"
+[[agency.person.contact]]
+id = "ada-mobile"
+channel = "mobile"
+address = "07700 900101"
+[[agency.person.contact]]
+id = "ada-mail"
+channel = "email"
+address = "ada@northshire.example"
+[[agency.person]]
+id = "bo"
+name = "Bo"
+[[agency.person.contact]]
+id = "bo-mobile"
+channel = "mobile"
+address = "07700 900102"
+[[agency.person.contact]]
+id = "bo-mail"
+channel = "email"
+address = "bo@northshire.example"
+[agency.rota]
+id = "turns"
+name = "Turns"
+[[agency.rota.rotations]]
+id = "days"
+starts = "2026-11-27"
+handover = "09:00:00"
+every_days = 3
+people = ["ada", "bo"]
+[[policy]]
+agencies = ["cdop_office"]
+events = ["death_notified"]
+"#;
+
+    fn turns(policy: &str, at: DateTime<Utc>) -> Recipient {
+        let text = format!("{TURNS}{policy}\n");
+        let area = area::parse("test", &text).unwrap();
+        let d = Directory::from_areas(vec![("test".into(), area)]).unwrap();
+        d.recipients("northshire", AlertKind::DeathNotified, at).remove(0)
+    }
+
+    fn places(points: &[ContactPoint]) -> Vec<&str> {
+        points.iter().map(|p| p.address.as_str()).collect()
+    }
+
+    #[test]
+    fn what_waits_for_the_office_goes_to_whoever_is_on_when_it_opens() {
+        let friday = Utc.with_ymd_and_hms(2026, 11, 27, 22, 0, 0).unwrap();
+        let r = turns("urgency = \"office\"", friday);
+        assert_eq!(places(&r.contacts), ["ada@northshire.example"], "quietly to whoever is on");
+        let l = r.ladder.unwrap();
+        let monday = 59 * 3600;
+        assert_eq!(l.waits_seconds, monday);
+        // On Monday at nine it is Bo's, with everything: nothing has gone to Bo.
+        assert_eq!(l.rungs[0].after_seconds, monday);
+        assert_eq!(places(&l.rungs[0].points), ["07700 900102", "bo@northshire.example"]);
+        assert_eq!(l.rungs[1].after_seconds, monday + 180);
+        assert_eq!(places(&l.rungs[1].points), ["07700 900102", "01632 960111"]);
+        assert_eq!(
+            places(&l.rungs[2].points),
+            ["07700 900101"; 2],
+            "Ada is the next in turn by then"
+        );
+        assert_eq!(l.human.after_seconds, monday + 900);
+        assert_eq!(places(&l.human.points), ["01632 960191"], "by day");
+        // What cannot wait is the night's at once.
+        let now = turns("", friday);
+        assert_eq!(places(&now.contacts), ["07700 900101", "ada@northshire.example"]);
+        let l = now.ladder.unwrap();
+        assert_eq!((l.waits_seconds, l.rungs[0].after_seconds), (0, 180));
+        assert_eq!(places(&l.rungs[0].points), ["07700 900101", "01632 960112"]);
+        assert_eq!(places(&l.human.points), ["01632 960192"]);
+    }
+
+    #[test]
+    fn a_rung_that_moves_up_is_that_of_the_hour_to_which_it_moves() {
+        // The first rung reaches nobody; the second, planned for after nine, goes at ten to.
+        let steps = "[[policy.step]]\nafter_seconds = 0\nwhom = \"team\"\nteam = \"none\"\nchannels = [\"sms\"]\n[[policy.step]]\nafter_seconds = 900\nwhom = \"duty\"\nchannels = [\"sms\"]\n[[policy.step]]\nafter_seconds = 1800\nwhom = \"duty\"\nchannels = [\"sms\"]";
+        let early = Utc.with_ymd_and_hms(2026, 11, 30, 8, 50, 0).unwrap();
+        let r = turns(steps, early);
+        assert_eq!(places(&r.contacts), ["07700 900101"]);
+        let l = r.ladder.unwrap();
+        assert_eq!(l.rungs[0].after_seconds, 900);
+        assert_eq!(places(&l.rungs[0].points), ["07700 900102"]);
     }
 }
 
