@@ -246,6 +246,18 @@ pub struct Notice {
     /// A code to be typed in, where one is needed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
+    /// For the named human: the agencies to ring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ring: Vec<ToRing>,
+}
+
+/// An agency that a human is to ring, and at what number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToRing {
+    pub agency: String,
+    pub name: String,
+    /// Empty if none is known.
+    pub number: String,
 }
 
 /// Who is to be told of an event: answered by the directory, snapshotted by the plan.

@@ -346,6 +346,7 @@ impl Service {
             drill: false,
             lines: Vec::new(),
             code: String::new(),
+            ring: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! From events to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
-use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice};
+use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice, ToRing};
 use crate::domain::case::{self, CaseState};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
@@ -55,7 +55,7 @@ struct Mailbag<'a> {
 struct Ring {
     alert: Uuid,
     notice: Notice,
-    number: String,
+    to: ToRing,
     human: Vec<ContactPoint>,
 }
 
@@ -149,7 +149,9 @@ impl Mailbag<'_> {
                     notice.kind = AlertKind::RingThem;
                     notice.at = self.now;
                     notice.acknowledge = false;
-                    self.rings.push(Ring { alert: alert.0, notice, number, human: points.clone() });
+                    let (agency, name) = (a.agency.clone(), a.agency_name.clone());
+                    let to = ToRing { agency, name, number };
+                    self.rings.push(Ring { alert: alert.0, notice, to, human: points.clone() });
                 }
             }
             Event::AlertHandedOn { alert, points, .. } => {
@@ -184,21 +186,24 @@ impl Mailbag<'_> {
             let (mine, others): (Vec<Ring>, Vec<Ring>) =
                 left.into_iter().partition(|r| r.human == human);
             left = others;
+            let ring: Vec<ToRing> = mine.iter().map(|r| r.to.clone()).collect();
             if let [one] = mine.as_slice() {
                 let mut notice = one.notice.clone();
-                if !one.number.is_empty() {
-                    notice.desk.call_back.clone_from(&one.number);
+                if !one.to.number.is_empty() {
+                    notice.desk.call_back.clone_from(&one.to.number);
                 }
+                notice.ring = ring;
                 self.bulletin(Some(one.alert), &notice, &human);
                 continue;
             }
             let mut notice = mine[0].notice.clone();
             notice.kind = AlertKind::RingAll;
-            notice.agency_name = mine
+            notice.agency_name = ring
                 .iter()
-                .map(|r| format!("{} {}", r.notice.agency_name, r.number).trim().to_owned())
+                .map(|r| format!("{} {}", r.name, r.number).trim().to_owned())
                 .collect::<Vec<_>>()
                 .join("; ");
+            notice.ring = ring;
             // Kept under the first of them, by which its case is found again.
             self.bulletin(Some(mine[0].alert), &notice, &human);
         }

@@ -4,7 +4,7 @@ use crate::doubles::gateway::{Fault, SECRET};
 use crate::doubles::notify::{self, CALLBACK_TOKEN};
 use crate::doubles::twilio::{self, TwilioDouble};
 use crate::story::*;
-use crate::support::{on_both, triggering, until};
+use crate::support::{Db, Sink, on_both, triggering, until};
 use axum::Router;
 use axum::routing::get;
 use child_death_review::alerts::phone;
@@ -13,7 +13,7 @@ use child_death_review::config::{Config, Provider};
 use child_death_review::domain::directory::Gap;
 use child_death_review::domain::escalation::Phase;
 use child_death_review::domain::event::Means;
-use child_death_review::service::Service;
+use child_death_review::service::{Reply, Service};
 use child_death_review::store::UserRow;
 use child_death_review::work::daily;
 use child_death_review::work::watcher::{self, Watch};
@@ -899,6 +899,65 @@ on_both! {
         story.pending.clear();
         story.forward(minutes(60)).await;
         story.expect_nothing_more().await;
+        story.finish().await;
+    }
+
+    async fn the_word_to_ring_several_is_not_sent_any_more_once_it_is_over(db: Db) {
+        for how in ["withdrawn", "stood down", "answered"] {
+            let mut story = first_night(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.gateway.set(&international(MANAGER), Some(Fault::Status(503)));
+            story.nobody_answers().await;
+            story.settle().await;
+            story.pending.clear();
+            let waiting = "SELECT COUNT(*) FROM delivery WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE kind = 'ring_all')";
+            assert_eq!(story.look.number(waiting).await, 2, "{how}: text and call");
+            let case = story.case();
+            match how {
+                "withdrawn" => story.withdraw(&case).await,
+                "stood down" => story.stand_down(&case).await,
+                _ => {
+                    story.acknowledge(story.alert(&case, "police").await, Reply::CanAttend).await;
+                    assert_eq!(story.look.number(waiting).await, 2, "social care is still to be rung");
+                    story.acknowledge(story.alert(&case, "social_care").await, Reply::CanAttend).await;
+                    story.plan(&case, "police").await;
+                    story.plan(&case, "social_care").await;
+                }
+            }
+            assert_eq!(story.look.number(waiting).await, 0, "{how}");
+            story.gateway.set(&international(MANAGER), None);
+            story.forward(minutes(60)).await;
+            story.forward(minutes(60)).await;
+            let rings = |g: &Got| g.to == international(MANAGER) && g.words.contains("ring these partners");
+            assert!(!story.all.iter().any(rings), "{how}");
+            story.pending.clear();
+            story.finish().await;
+        }
+    }
+
+    async fn a_system_that_is_told_to_ring_is_told_whom_and_where(db: Db) {
+        let sink = Sink::start().await;
+        let contact = format!("[[last_step.contact]]\nid = \"manager-system\"\nchannel = \"webhook\"\naddress = \"http://127.0.0.1:{}/manager\"\nsecret = \"{}\"\n[[agency]]\nid = \"police\"", sink.port, crate::support::SECRET);
+        let text = area_text(&sink, "").replacen("[[agency]]\nid = \"police\"", &contact, 1);
+        let mut story = Story::in_area(db, sink, &text, |_| {}).await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        story.nobody_answers().await;
+        story.expect_human_for_both().await;
+        let ring = |agency: &str, name: &str, number: &str| json!({ "agency": agency, "name": name, "number": number });
+        let (police, care) = (ring("police", "The police", "01632 960101"), ring("social_care", "Social care", "01632 960102"));
+        let both: serde_json::Value = serde_json::from_str(&story.expect_hook("manager", "partners.unanswered").await.words).unwrap();
+        let mut named = both["data"]["ring"].as_array().unwrap().clone();
+        named.sort_by_key(|r| r["agency"].as_str().unwrap().to_owned());
+        assert_eq!(named, [police, care.clone()]);
+        assert!(both["data"]["agency"].is_null(), "not one of two: {both}");
+        story.acknowledge(story.alert(&story.case(), "police").await, Reply::CanAttend).await;
+        story.expect_hook("manager", "partner.answered").await;
+        story.forward(minutes(15)).await;
+        let one: serde_json::Value = serde_json::from_str(&story.expect_hook("manager", "partner.unanswered").await.words).unwrap();
+        assert_eq!(one["data"]["ring"], json!([care]));
+        assert_eq!(one["data"]["agency"], "social_care");
+        story.settle().await;
+        story.pending.clear();
         story.finish().await;
     }
 

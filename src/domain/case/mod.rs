@@ -429,6 +429,7 @@ pub fn notice(s: &CaseState, a: &Alert) -> Notice {
         drill: s.drill,
         lines: Vec::new(),
         code: String::new(),
+        ring: Vec::new(),
     }
 }
 
