@@ -2,12 +2,12 @@
 
 use super::Service;
 use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice, ToRing};
-use crate::domain::case::{self, CaseState};
+use crate::domain::case::{self, CaseState, Refusal};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
 use crate::platform::fresh;
 use crate::store::changes::{AuditRow, BulletinRow, ChangeSet, DeliveryRow};
-use crate::store::{CommitError, Job};
+use crate::store::{CommitError, Job, Replayed};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Instant;
@@ -333,7 +333,7 @@ impl Service {
     /// Puts a dead letter of the caller's area back into the queue.
     ///
     /// # Errors
-    /// The database is away.
+    /// It calls for what was stood down or withdrawn since, or the database is away.
     pub async fn replay(
         &self,
         caller: &crate::auth::policy::Caller,
@@ -344,16 +344,35 @@ impl Service {
             return Ok(false);
         }
         self.note(caller, "replay_delivery", None).await?;
-        Ok(self.store.replay(delivery, self.now()).await?)
+        match self.store.replay(delivery, self.now()).await? {
+            Replayed::Again => Ok(true),
+            Replayed::NotDead => Ok(false),
+            Replayed::Over => Err(Refusal::OverSince.into()),
+        }
+    }
+}
+
+/// Stops whatever has not left of alerts of these kinds.
+fn cancel(set: &mut ChangeSet, state: &CaseState, about: impl Fn(AlertKind) -> bool) {
+    for (id, _) in state.alerts.iter().filter(|(_, a)| about(a.kind)) {
+        if !set.cancelled.contains(&id.0) {
+            set.cancelled.push(id.0);
+        }
     }
 }
 
 /// Messages of recalled alerts are not sent any more; people who have answered are left in peace.
+/// Their systems are not, until it is over: then no call may leave after the word that it is, not even
+/// one that somebody had acknowledged.
 fn quiet(set: &mut ChangeSet, state: &CaseState, events: &[Event]) {
     let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
     set.cancelled = recalled.collect();
     for e in events {
         match e {
+            Event::JarStoodDown { .. } => cancel(set, state, AlertKind::is_response),
+            Event::NotificationWithdrawn { .. } => {
+                cancel(set, state, AlertKind::asks_for_acknowledgement);
+            }
             Event::AlertAcknowledged { alert, .. } => set.quieted.push(alert.0),
             Event::BecameAccount { settled, .. } => {
                 set.quieted.extend(settled.iter().map(|id| id.0));

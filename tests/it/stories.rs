@@ -4,7 +4,7 @@ use crate::doubles::gateway::{Fault, SECRET};
 use crate::doubles::notify::{self, CALLBACK_TOKEN};
 use crate::doubles::twilio::{self, TwilioDouble};
 use crate::story::*;
-use crate::support::{Db, Sink, on_both, triggering, until};
+use crate::support::{Db, Mood, Sink, on_both, triggering, until};
 use axum::Router;
 use axum::routing::get;
 use child_death_review::alerts::phone;
@@ -900,6 +900,69 @@ on_both! {
         story.forward(minutes(60)).await;
         story.expect_nothing_more().await;
         story.finish().await;
+    }
+
+    async fn a_system_that_comes_back_after_it_is_over_hears_of_no_call(db: Db) {
+        for stand_down in [true, false] {
+            let mut story = Story::begin(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.sink.set("police", Mood::Status(503));
+            story.notify(triggering()).await;
+            story.expect_first_messages().await;
+            let case = story.case();
+            for agency in ["police", "social_care"] {
+                story.acknowledge(story.alert(&case, agency).await, Reply::CanAttend).await;
+                story.plan(&case, agency).await;
+            }
+            story.settle().await;
+            let heard = |s: &Story| s.sink.got("police").iter().filter(|g| g.body.contains("jar.triggered")).count();
+            let calls = heard(&story);
+            let open = "SELECT COUNT(*) FROM delivery WHERE channel = 'webhook' AND state IN ('due', 'leased')";
+            assert_eq!(story.look.number(open).await, 1, "their system is spared no answer");
+            story.sink.set("police", Mood::Well);
+            if stand_down {
+                story.stand_down(&case).await;
+                story.expect_hook("police", "jar.stood-down").await;
+            } else {
+                story.withdraw(&case).await;
+                story.expect_hook("police", "notification.withdrawn").await;
+            }
+            story.forward(minutes(40)).await;
+            assert_eq!(heard(&story), calls, "no call after the word that it is over");
+            story.pending.clear();
+            story.finish().await;
+        }
+    }
+
+    async fn what_was_given_up_is_not_sent_again_once_it_is_over(db: Db) {
+        for acknowledged in [false, true] {
+            let mut story = Story::begin(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.sink.set("police", Mood::Status(410));
+            story.notify(triggering()).await;
+            story.settle().await;
+            let case = story.case();
+            let police = story.alert(&case, "police").await;
+            if acknowledged {
+                story.acknowledge(police, Reply::CanAttend).await;
+            }
+            let made = story.look.given_up().await;
+            let [call] = made.as_slice() else { panic!("{made:?}") };
+            let again = format!("/api/v1/deliveries/{call}/replays");
+            story.stand_down(&case).await;
+            story.settle().await;
+            let (status, said) = story.post(&again, json!({})).await;
+            assert_eq!(status, 409, "{said}");
+            assert!(said.to_string().contains("stood down or withdrawn since"), "{said}");
+            // The word that it is over may be sent again.
+            let words: Vec<Uuid> = story.look.given_up().await.into_iter().filter(|id| id != call).collect();
+            assert_eq!(words.len(), 1);
+            story.sink.set("police", Mood::Well);
+            let (status, said) = story.post(&format!("/api/v1/deliveries/{}/replays", words[0]), json!({})).await;
+            assert_eq!(status, 200, "{said}");
+            story.forward(minutes(40)).await;
+            assert_eq!(story.look.given_up().await, [*call]);
+            story.pending.clear();
+            story.finish().await;
+        }
     }
 
     async fn the_word_to_ring_several_is_not_sent_any_more_once_it_is_over(db: Db) {

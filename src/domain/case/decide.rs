@@ -49,6 +49,8 @@ pub enum Refusal {
     NoSuchAlert,
     #[error("this was answered before: a link answers once")]
     AnsweredBefore,
+    #[error("this was stood down or withdrawn since: what called for it is not sent again")]
+    OverSince,
     #[error("the case is not ready for panel")]
     NotReady(Vec<Blocker>),
     #[error("the case is already on the list of {0}")]
