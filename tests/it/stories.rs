@@ -574,6 +574,37 @@ on_both! {
         story.finish().await;
     }
 
+    async fn whoever_only_looks_finds_a_step_that_lies_years_ahead_and_none_that_waits_for_the_office(db: Db) {
+        let waits = "[[policy]]\nagencies = [\"social_care\"]\nevents = [\"jar_triggered\"]\nurgency = \"office\"\nact_within_minutes = 10080\n";
+        let mut story = Story::with(db, |_| {}, waits).await;
+        // Friday evening: social care's ladder begins on Monday.
+        story.forward(minutes(18 * 60)).await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        story.pending.clear();
+        let look = |s: Service| async move { watcher::look(&s, false).await.unwrap() };
+        let round = story.node().with(look).await;
+        assert!(round.findings.is_empty(), "{:?}", round.findings);
+        let right = story.look.alert_rows().await;
+        assert!(right.iter().any(|r| r.2.is_some_and(|t| t > story.now() + minutes(58 * 60))));
+        let found = |round: watcher::Round| round.findings.into_iter().map(|f| f.words).collect::<Vec<_>>();
+        for (agency, wrong) in [("police", "2036-02-21T12:00:00+00:00"), ("police", "2026-02-21T12:00:00+00:00"), ("social_care", "2026-03-30T12:00:00+00:00")] {
+            story.db.run(&format!("UPDATE alert SET step_at = '{wrong}' WHERE agency = '{agency}'")).await.unwrap();
+            let said = found(story.node().with(look).await);
+            assert!(said.len() == 1 && said[0].contains("1 open alerts: the next step lies too far ahead"), "{wrong}: {said:?}");
+            // A round that mends puts it right, and then nothing is found.
+            assert!(story.watch().await.findings.is_empty());
+            assert_eq!(story.look.alert_rows().await, right);
+        }
+        // A week that the policy gives is no fault either.
+        let care = story.alert(&story.case(), "social_care").await;
+        story.acknowledge(care, Reply::CanAttend).await;
+        assert!(found(story.node().with(look).await).is_empty());
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn a_clock_set_back_an_hour_delays_no_step_by_more_than_the_schedule_and_a_minute(db: Db) {
         let mut story = first_night(db).await;
         story.clock.forward(-minutes(60));
