@@ -153,6 +153,13 @@ pub fn cloud_event(m: &Message, links: &Links) -> Value {
         }
         event["data"] = json!({ "area": n.desk.area, "agency": n.agency, "kind": kind.word(), "urgent": kind.is_urgent(), "call_back": n.desk.call_back, "lines": n.lines });
     }
+    if !n.ring.is_empty() {
+        event["data"]["ring"] = json!(n.ring);
+    }
+    if kind == AlertKind::RingAll {
+        // It is about several: one of them alone would mislead.
+        event["data"].as_object_mut().map(|o| o.remove("agency"));
+    }
     event
 }
 

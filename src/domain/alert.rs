@@ -121,7 +121,7 @@ impl AlertKind {
         self.is_response() || matches!(self, Self::DeathNotified | Self::NotJar)
     }
 
-    /// Kinds that a policy can speak of.
+    /// Kinds of which partners are told; a policy can speak of those that do not go by themselves.
     pub const EVENTS: [Self; 7] = [
         Self::JarTriggered,
         Self::JarProvisional,
@@ -131,6 +131,13 @@ impl AlertKind {
         Self::DeathNotified,
         Self::NotJar,
     ];
+
+    /// Word that it is over. It goes once to exactly those who were alerted, where they were tried:
+    /// no policy counts for it, and no ladder is climbed.
+    #[must_use]
+    pub fn goes_by_itself(self) -> bool {
+        matches!(self, Self::JarStoodDown | Self::JarRecalled)
+    }
 
     /// The duty to respond: what a stand-down recalls.
     #[must_use]
@@ -239,6 +246,18 @@ pub struct Notice {
     /// A code to be typed in, where one is needed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub code: String,
+    /// For the named human: the agencies to ring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ring: Vec<ToRing>,
+}
+
+/// An agency that a human is to ring, and at what number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToRing {
+    pub agency: String,
+    pub name: String,
+    /// Empty if none is known.
+    pub number: String,
 }
 
 /// Who is to be told of an event: answered by the directory, snapshotted by the plan.

@@ -29,6 +29,15 @@ pub struct Ladder {
     /// Seconds after an acknowledgement within which an entry in the response plan is expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act_within_seconds: Option<i64>,
+    /// For what can wait: seconds until the office opens, counted from when the alert began. The
+    /// times of rungs and human include them; until then nobody is woken.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waits_seconds: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_zero(seconds: &i64) -> bool {
+    *seconds == 0
 }
 
 /// Contact points tried at once.
@@ -121,14 +130,23 @@ impl Ladder {
                 points: Vec::new(),
             },
             act_within_seconds: None,
+            waits_seconds: 0,
         }
     }
 
-    /// Seconds from the step before to rung `i` (or, past the last, to the human).
+    /// When it may first be climbed, if it began at `began`. By a clock that was set back since, no
+    /// later than if it began now.
+    #[must_use]
+    pub fn opens(&self, began: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        began.min(now) + Duration::seconds(self.waits_seconds)
+    }
+
+    /// Seconds from the step before to rung `i` (or, past the last, to the human), without the wait
+    /// for the office before the first.
     fn gap(&self, i: u32) -> i64 {
         let at = |n: usize| self.rungs.get(n).map_or(self.human.after_seconds, |r| r.after_seconds);
         let i = usize::try_from(i).unwrap_or(usize::MAX).min(self.rungs.len());
-        let before = if i == 0 { 0 } else { at(i - 1) };
+        let before = if i == 0 { self.waits_seconds } else { at(i - 1) };
         (at(i) - before).max(SHORTEST)
     }
 
@@ -144,6 +162,7 @@ impl Ladder {
     pub fn longest_wait(&self) -> Duration {
         let rungs = u32::try_from(self.rungs.len()).unwrap_or(u32::MAX);
         let climb = (0..=rungs).map(|i| self.gap(i)).max().unwrap_or(SHORTEST);
+        let climb = climb + self.waits_seconds;
         let ring = LONGEST_REPEAT.max(self.human.repeat_seconds);
         Duration::seconds(climb.max(ring).max(self.act_within_seconds.unwrap_or(0)))
     }
@@ -159,7 +178,8 @@ impl Progress {
     /// An alert went out at `at`.
     #[must_use]
     pub fn begin(ladder: &Ladder, at: DateTime<Utc>) -> Self {
-        let next_at = Some(at + Duration::seconds(ladder.gap(0)));
+        let first = ladder.rungs.first().map_or(ladder.human.after_seconds, |r| r.after_seconds);
+        let next_at = Some(at + Duration::seconds(first.max(SHORTEST)));
         Self { phase: Phase::Climbing, rung: 0, round: 0, next_at }
     }
 
@@ -210,7 +230,9 @@ impl Progress {
                 Some((Act::Ring { round }, why, after))
             }
             Phase::Acting => {
-                let after = Self::begin(ladder, now);
+                // Without the wait for the office: that was when it began.
+                let next_at = then(ladder.gap(0));
+                let after = Self { phase: Phase::Climbing, rung: 0, round: 0, next_at };
                 Some((Act::ComeBack, Why::NotActedOn, after))
             }
         }
@@ -232,16 +254,23 @@ impl Progress {
     }
 
     /// They have it but cannot: the next rung goes at once, unless `told` says that whoever they
-    /// handed it to has just been written to; then it has the usual time.
+    /// handed it to has just been written to; then it has the usual time. While the office of a
+    /// ladder that can wait is closed, neither: its rungs are those of the day.
     #[must_use]
-    pub fn handed_on(self, ladder: &Ladder, now: DateTime<Utc>, told: bool) -> Self {
+    pub fn handed_on(
+        self,
+        ladder: &Ladder,
+        now: DateTime<Utc>,
+        told: bool,
+        opens: DateTime<Utc>,
+    ) -> Self {
         match self.phase {
             Phase::Untracked | Phase::Settled => self,
             // A human rings already, round by round: one more "cannot" does not hurry that.
             Phase::Ringing => self,
             Phase::Climbing | Phase::Acting => {
                 let wait = if told { ladder.gap(self.rung) } else { 0 };
-                let next_at = Some(now + Duration::seconds(wait));
+                let next_at = Some((now + Duration::seconds(wait)).max(opens));
                 Self { phase: Phase::Climbing, next_at, ..self }
             }
         }
@@ -265,13 +294,18 @@ impl Progress {
     /// Puts a next step that lies impossibly far ahead (a clock that was wrong) or is missing where
     /// it may be at most. None if there is nothing to mend.
     #[must_use]
-    pub fn mended(self, ladder: &Ladder, now: DateTime<Utc>) -> Option<Self> {
+    pub fn mended(self, ladder: &Ladder, now: DateTime<Utc>, opens: DateTime<Utc>) -> Option<Self> {
+        let most = match self.phase {
+            // It waits for the office first.
+            Phase::Climbing => now.max(opens) + self.most_wait(ladder),
+            _ => now + self.most_wait(ladder),
+        };
         let wrong = match self.next_at {
             _ if !self.is_open() => false,
             None => true,
-            Some(t) => t > now + self.most_wait(ladder) + Duration::seconds(60),
+            Some(t) => t > most + Duration::seconds(60),
         };
-        wrong.then(|| Self { next_at: Some(now + self.most_wait(ladder)), ..self })
+        wrong.then_some(Self { next_at: Some(most), ..self })
     }
 
     fn most_wait(&self, ladder: &Ladder) -> Duration {
@@ -292,14 +326,19 @@ mod tests {
     use std::collections::{BTreeSet, VecDeque};
 
     fn ladder(rungs: u32, act: bool) -> Ladder {
-        let rung = |i| Rung { after_seconds: 180 * (i + 1), points: Vec::new() };
+        that_waits(rungs, act, 0)
+    }
+
+    fn that_waits(rungs: u32, act: bool, waits: i64) -> Ladder {
+        let rung = |i| Rung { after_seconds: waits + 180 * (i + 1), points: Vec::new() };
         Ladder {
             rungs: (0..i64::from(rungs)).map(rung).collect(),
             human: Human {
-                after_seconds: 180 * (i64::from(rungs) + 1),
+                after_seconds: waits + 180 * (i64::from(rungs) + 1),
                 ..Ladder::bare("01632 960100").human
             },
             act_within_seconds: act.then_some(3600),
+            waits_seconds: waits,
         }
     }
 
@@ -351,9 +390,47 @@ mod tests {
     fn a_clock_set_back_an_hour_delays_no_step_by_an_hour() {
         let l = ladder(3, false);
         let p = Progress::begin(&l, noon() + Duration::hours(1));
-        let mended = p.mended(&l, noon()).unwrap();
+        let mended = p.mended(&l, noon(), noon()).unwrap();
         assert!(mended.next_at.unwrap() <= noon() + Duration::minutes(3));
-        assert_eq!(mended.mended(&l, noon()), None);
+        assert_eq!(mended.mended(&l, noon(), noon()), None);
+    }
+
+    #[test]
+    fn an_answer_neither_lengthens_the_wait_for_the_office_nor_rings_the_day_at_night() {
+        let (hours, began) = (60, noon());
+        let l = that_waits(2, true, hours * 3600);
+        let opens = |now| l.opens(began, now);
+        let monday = began + Duration::hours(hours);
+        let saturday = began + Duration::hours(20);
+        let p = Progress::begin(&l, began);
+        assert_eq!(p.next_at, Some(monday + Duration::minutes(3)));
+        for told in [true, false] {
+            let after = p.handed_on(&l, saturday, told, opens(saturday));
+            assert_eq!(after.next_at, Some(monday), "neither before nor days after");
+            let acting = p.acknowledged(&l, saturday);
+            let after = acting.handed_on(&l, saturday, told, opens(saturday));
+            assert_eq!(after.next_at, Some(monday));
+        }
+        // Once it is open, as everywhere.
+        let open = monday + Duration::hours(1);
+        assert_eq!(p.handed_on(&l, open, false, opens(open)).next_at, Some(open));
+        let usual = p.handed_on(&l, open, true, opens(open)).next_at;
+        assert_eq!(usual, Some(open + Duration::minutes(3)));
+        // What comes back climbs from then on, and what is right is not mended.
+        let acting = p.acknowledged(&l, open);
+        let late = open + Duration::hours(2);
+        let (act, _, again) = acting.step(&l, late, false).unwrap();
+        assert_eq!((act, again.next_at), (Act::ComeBack, Some(late + Duration::minutes(3))));
+        assert_eq!(p.mended(&l, saturday, opens(saturday)), None);
+        let lost = Progress { next_at: None, ..p };
+        let found = lost.mended(&l, saturday, opens(saturday)).unwrap();
+        assert_eq!(found.next_at, p.next_at);
+        // A clock set back a day: a day later at most.
+        let back = began - Duration::days(1);
+        assert_eq!(
+            p.mended(&l, back, opens(back)).unwrap().next_at,
+            p.next_at.map(|t| t - Duration::days(1))
+        );
     }
 
     #[derive(Clone, Copy, Debug)]
@@ -392,13 +469,13 @@ mod tests {
             Input::Early => (stepped(p, now, false), now),
             Input::Hurry => (stepped(p, now, true), now),
             Input::Acknowledge => (p.acknowledged(l, now), now),
-            Input::Cannot => (p.handed_on(l, now, false), now),
-            Input::HandOn => (p.handed_on(l, now, true), now),
+            Input::Cannot => (p.handed_on(l, now, false, l.opens(noon(), now)), now),
+            Input::HandOn => (p.handed_on(l, now, true, l.opens(noon(), now)), now),
             Input::Acted => (p.acted(), now),
             Input::Recall => (p.settled(), now),
             Input::Back => {
                 let now = now - Duration::hours(1);
-                (p.mended(l, now).unwrap_or(p), now)
+                (p.mended(l, now, l.opens(noon(), now)).unwrap_or(p), now)
             }
         }
     }
@@ -409,14 +486,16 @@ mod tests {
     #[test]
     fn from_every_reachable_state_an_open_obligation_has_a_next_step_or_a_human() {
         let mut all = 0;
-        for (rungs, act) in (0..4).flat_map(|r| [(r, false), (r, true)]) {
-            let l = ladder(rungs, act);
+        let shapes = (0..4).flat_map(|r| [(r, false), (r, true)]);
+        for (rungs, act, waits) in shapes.flat_map(|(r, act)| [(r, act, 0), (r, act, 7200)]) {
+            let l = that_waits(rungs, act, waits);
             let mut seen = BTreeSet::new();
             let mut queue = VecDeque::from([(Progress::begin(&l, noon()), noon())]);
             while let Some((p, now)) = queue.pop_front() {
                 let wait = p.next_at.map(|t| (t - now).num_seconds());
                 // Rounds beyond the slowest pace behave alike.
-                let key = (p.phase, p.rung, p.round.min(14), wait);
+                let closed = (l.opens(noon(), now) - now).num_seconds().max(0);
+                let key = (p.phase, p.rung, p.round.min(14), wait, closed);
                 if !seen.insert(key) {
                     continue;
                 }

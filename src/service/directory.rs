@@ -347,6 +347,7 @@ impl Service {
             drill: false,
             lines: Vec::new(),
             code: String::new(),
+            ring: Vec::new(),
         }
     }
 

@@ -9,12 +9,20 @@ use crate::domain::escalation::Ladder;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+/// Where word goes that it is over.
+pub const BY_ITSELF: &str = "It goes by itself to everybody who was alerted, once, wherever they were \
+    tried; whoever gets a text is not rung as well. No rule and no ladder counts for it.";
+
 /// What one event would set off at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DryRun {
     pub kind: AlertKind,
     pub kind_label: &'static str,
     pub at: DateTime<Utc>,
+    /// No policy counts for it: `note` says to whom it goes.
+    pub by_itself: bool,
+    /// What is not said by the agencies below; may be empty.
+    pub note: &'static str,
     pub agencies: Vec<Run>,
     /// Names of the agencies that would hear nothing.
     pub not_told: Vec<String>,
@@ -89,6 +97,9 @@ impl Service {
                 "is not an event that partners are told of",
             ));
         }
+        if kind.goes_by_itself() {
+            return Ok(shape(kind, at, &[], std::iter::empty()));
+        }
         let recipients = self.directory().recipients(area, kind, at);
         let names = known.agencies.iter().map(|a| (a.id.as_str(), a.name.as_str()));
         Ok(shape(kind, at, &recipients, names))
@@ -108,8 +119,21 @@ pub fn shape<'a>(
         kind,
         kind_label: kind.label(),
         at,
+        by_itself: kind.goes_by_itself(),
+        note: note(kind),
         agencies: recipients.iter().map(run).collect(),
         not_told: all.filter(|(id, _)| !told(id)).map(|(_, name)| name.to_owned()).collect(),
+    }
+}
+
+fn note(kind: AlertKind) -> &'static str {
+    match kind {
+        AlertKind::JarStoodDown | AlertKind::JarRecalled => BY_ITSELF,
+        AlertKind::JarUpgraded => {
+            "This is how those are told who had been alerted until it was ruled out. All others \
+             are told as of a Joint Agency Response."
+        }
+        _ => "",
     }
 }
 
@@ -221,7 +245,12 @@ mod tests {
             repeat_seconds: 900,
             points: vec![point(Channel::Sms, "07700 900112")],
         };
-        let ladder = Ladder { rungs: vec![rung(180), rung(181)], human, act_within_seconds: None };
+        let ladder = Ladder {
+            rungs: vec![rung(180), rung(181)],
+            human,
+            act_within_seconds: None,
+            waits_seconds: 0,
+        };
         let r = Recipient {
             agency: "police".to_owned(),
             agency_name: "Police".to_owned(),

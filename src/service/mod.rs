@@ -49,7 +49,7 @@ pub use documents::{DocumentLimits, Kept, Upload};
 pub use drafts::{Held, Judged, OldDraft};
 pub use drafts_sent::{FURTHER_HOURS, Told};
 pub use drills::{DrillLine, DrillResult};
-pub use dry_run::{DryRun, Run, RunLast, RunStep, Try, length};
+pub use dry_run::{BY_ITSELF, DryRun, Run, RunLast, RunStep, Try, length};
 pub use edit::{Desk as EditDesk, Effect, FieldChange, History, Revised, Revision};
 pub use error::{ServiceError, invalid};
 pub use escalate::Escalated;

@@ -1,13 +1,13 @@
 //! From events to messages, and from a commit straight into the dispatcher's hands.
 
 use super::Service;
-use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice};
-use crate::domain::case::{self, CaseState};
+use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice, ToRing};
+use crate::domain::case::{self, CaseState, Refusal};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
 use crate::platform::fresh;
 use crate::store::changes::{AuditRow, BulletinRow, ChangeSet, DeliveryRow};
-use crate::store::{CommitError, Job};
+use crate::store::{CommitError, Job, Replayed};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::Instant;
@@ -55,7 +55,7 @@ struct Mailbag<'a> {
 struct Ring {
     alert: Uuid,
     notice: Notice,
-    number: String,
+    to: ToRing,
     human: Vec<ContactPoint>,
 }
 
@@ -149,7 +149,9 @@ impl Mailbag<'_> {
                     notice.kind = AlertKind::RingThem;
                     notice.at = self.now;
                     notice.acknowledge = false;
-                    self.rings.push(Ring { alert: alert.0, notice, number, human: points.clone() });
+                    let (agency, name) = (a.agency.clone(), a.agency_name.clone());
+                    let to = ToRing { agency, name, number };
+                    self.rings.push(Ring { alert: alert.0, notice, to, human: points.clone() });
                 }
             }
             Event::AlertHandedOn { alert, points, .. } => {
@@ -184,21 +186,24 @@ impl Mailbag<'_> {
             let (mine, others): (Vec<Ring>, Vec<Ring>) =
                 left.into_iter().partition(|r| r.human == human);
             left = others;
+            let ring: Vec<ToRing> = mine.iter().map(|r| r.to.clone()).collect();
             if let [one] = mine.as_slice() {
                 let mut notice = one.notice.clone();
-                if !one.number.is_empty() {
-                    notice.desk.call_back.clone_from(&one.number);
+                if !one.to.number.is_empty() {
+                    notice.desk.call_back.clone_from(&one.to.number);
                 }
+                notice.ring = ring;
                 self.bulletin(Some(one.alert), &notice, &human);
                 continue;
             }
             let mut notice = mine[0].notice.clone();
             notice.kind = AlertKind::RingAll;
-            notice.agency_name = mine
+            notice.agency_name = ring
                 .iter()
-                .map(|r| format!("{} {}", r.notice.agency_name, r.number).trim().to_owned())
+                .map(|r| format!("{} {}", r.name, r.number).trim().to_owned())
                 .collect::<Vec<_>>()
                 .join("; ");
+            notice.ring = ring;
             // Kept under the first of them, by which its case is found again.
             self.bulletin(Some(mine[0].alert), &notice, &human);
         }
@@ -328,7 +333,7 @@ impl Service {
     /// Puts a dead letter of the caller's area back into the queue.
     ///
     /// # Errors
-    /// The database is away.
+    /// It calls for what was stood down or withdrawn since, or the database is away.
     pub async fn replay(
         &self,
         caller: &crate::auth::policy::Caller,
@@ -339,16 +344,35 @@ impl Service {
             return Ok(false);
         }
         self.note(caller, "replay_delivery", None).await?;
-        Ok(self.store.replay(delivery, self.now()).await?)
+        match self.store.replay(delivery, self.now()).await? {
+            Replayed::Again => Ok(true),
+            Replayed::NotDead => Ok(false),
+            Replayed::Over => Err(Refusal::OverSince.into()),
+        }
+    }
+}
+
+/// Stops whatever has not left of alerts of these kinds.
+fn cancel(set: &mut ChangeSet, state: &CaseState, about: impl Fn(AlertKind) -> bool) {
+    for (id, _) in state.alerts.iter().filter(|(_, a)| about(a.kind)) {
+        if !set.cancelled.contains(&id.0) {
+            set.cancelled.push(id.0);
+        }
     }
 }
 
 /// Messages of recalled alerts are not sent any more; people who have answered are left in peace.
+/// Their systems are not, until it is over: then no call may leave after the word that it is, not even
+/// one that somebody had acknowledged.
 fn quiet(set: &mut ChangeSet, state: &CaseState, events: &[Event]) {
     let recalled = set.alert_changes.iter().filter(|c| c.state == "recalled").map(|c| c.id);
     set.cancelled = recalled.collect();
     for e in events {
         match e {
+            Event::JarStoodDown { .. } => cancel(set, state, AlertKind::is_response),
+            Event::NotificationWithdrawn { .. } => {
+                cancel(set, state, AlertKind::asks_for_acknowledgement);
+            }
             Event::AlertAcknowledged { alert, .. } => set.quieted.push(alert.0),
             Event::BecameAccount { settled, .. } => {
                 set.quieted.extend(settled.iter().map(|id| id.0));

@@ -270,6 +270,9 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
         const HUMAN: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE alert_id = $1 AND kind = 'ring_them')";
         on!(conn conn, |c| sqlx::query(HUMAN).bind(alert).execute(c).await?.rows_affected());
+        // One message may name several agencies: it is kept under whichever came first.
+        const ALL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT b.id FROM bulletin b JOIN alert a ON a.id = b.alert_id WHERE b.kind = 'ring_all' AND a.case_id = (SELECT case_id FROM alert WHERE id = $1))";
+        on!(conn conn, |c| sqlx::query(ALL).bind(alert).execute(c).await?.rows_affected());
     }
     for alert in sets.iter().flat_map(|s| &s.quieted) {
         const SQL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE alert_id = $1 AND channel <> 'webhook' AND state IN ('due', 'leased')";
@@ -277,6 +280,9 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
         // And the human who was told to ring them.
         const HUMAN: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE alert_id = $1 AND kind = 'ring_them')";
         on!(conn conn, |c| sqlx::query(HUMAN).bind(alert).execute(c).await?.rows_affected());
+        // Once the last of a case has answered, also the message that names several.
+        const ALL: &str = "UPDATE delivery SET state = 'cancelled', lease_until = NULL WHERE state IN ('due', 'leased') AND alert_id IN (SELECT b.id FROM bulletin b JOIN alert a ON a.id = b.alert_id WHERE b.kind = 'ring_all' AND a.case_id = (SELECT case_id FROM alert WHERE id = $1)) AND NOT EXISTS (SELECT 1 FROM alert o WHERE o.phase = 'ringing' AND o.case_id = (SELECT case_id FROM alert WHERE id = $1))";
+        on!(conn conn, |c| sqlx::query(ALL).bind(alert).execute(c).await?.rows_affected());
     }
     for alert in sets.iter().flat_map(|s| &s.maybe_failed) {
         const SQL: &str = "UPDATE alert SET state = 'failed', rank = 2 WHERE id = $1 AND rank < 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE alert_id = $1 AND state IN ('due', 'leased', 'done'))";

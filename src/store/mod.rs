@@ -57,7 +57,7 @@ pub use lines::{AreaLengths, LineRow, wait_bit};
 pub use lists::{CaseFilter, Listed, Mark, Page, Sort, WaitingRow};
 pub use login::{Note, SessionLine, SessionRow, TokenRow, UserRow};
 pub use obligations::{OpenNumber, OpenRow};
-pub use outbox::{Job, OutboxFigures};
+pub use outbox::{Job, OutboxFigures, Replayed};
 pub use panels::{ExportCase, ExportRow, PanelLine};
 pub use people::{InvitationRow, PersonLine};
 pub use rebuild::Rebuilt;

@@ -29,6 +29,16 @@ pub struct Job {
     pub urgent: bool,
 }
 
+/// What became of a wish to send a message again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    Again,
+    /// There is none that was given up.
+    NotDead,
+    /// It calls for what is over.
+    Over,
+}
+
 /// What operators watch.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxFigures {
@@ -126,26 +136,39 @@ impl Store {
         .await
     }
 
-    /// Puts a dead letter back into the queue.
+    /// Puts a dead letter back into the queue, unless it is over: recalled, or answered and then
+    /// stood down or withdrawn, which the agency was told.
     ///
     /// # Errors
     /// The database failed.
-    pub async fn replay(&self, delivery: Uuid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    pub async fn replay(&self, delivery: Uuid, now: DateTime<Utc>) -> Result<Replayed, StoreError> {
+        // A recall that comes at the same moment goes first, or finds the message in the queue.
+        const HOLD: &str = "SELECT s.version FROM stream s JOIN alert a ON a.case_id = s.id JOIN delivery d ON d.alert_id = a.id WHERE d.id = $1 FOR UPDATE OF s";
+        const OVER: &str = "SELECT EXISTS (SELECT 1 FROM delivery d JOIN alert a ON a.id = d.alert_id WHERE d.id = $1 AND d.state = 'dead' AND (a.state = 'recalled' OR (a.kind NOT IN ('jar_stood_down', 'jar_recalled') AND EXISTS (SELECT 1 FROM alert w WHERE w.case_id = a.case_id AND w.agency = a.agency AND w.planned_at >= a.planned_at AND (w.kind = 'jar_recalled' OR (w.kind = 'jar_stood_down' AND a.kind IN ('jar_triggered', 'jar_provisional', 'jar_upgraded')))))))";
         const SQL: &str = "UPDATE delivery SET state = 'due', next_at = $2, attempts = 0, created_at = $2 WHERE id = $1 AND state = 'dead'";
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
+                if !conn.is_sqlite() {
+                    on!(conn conn, |c| sqlx::query(HOLD).bind(delivery).execute(c).await?.rows_affected());
+                }
+                let over: bool =
+                    on!(conn conn, |c| sqlx::query_scalar(OVER).bind(delivery).fetch_one(c).await?);
+                if over {
+                    let _ = tx.send(Replayed::Over);
+                    return Ok(());
+                }
                 let n = on!(conn conn, |c| sqlx::query(SQL).bind(delivery).bind(now).execute(c).await?.rows_affected());
                 if n == 1 {
                     const OPEN: &str = "UPDATE alert SET state = 'sending', rank = 1 WHERE state = 'failed' AND id = (SELECT alert_id FROM delivery WHERE id = $1)";
                     on!(conn conn, |c| sqlx::query(OPEN).bind(delivery).execute(c).await?.rows_affected());
                 }
-                let _ = tx.send(n);
+                let _ = tx.send(if n == 1 { Replayed::Again } else { Replayed::NotDead });
                 Ok(())
             })
         }))
         .await?;
-        Ok(rx.await.map_err(|_| StoreError::Corrupt("replay"))? == 1)
+        rx.await.map_err(|_| StoreError::Corrupt("replay"))
     }
 
     async fn update(&self, sql: &'static str, at: DateTime<Utc>) -> Result<u64, StoreError> {

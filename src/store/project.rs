@@ -251,6 +251,7 @@ fn alert_row(
         drill,
         lines: Vec::new(),
         code: String::new(),
+        ring: Vec::new(),
     };
     AlertRow {
         id: a.id.0,

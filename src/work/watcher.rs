@@ -6,6 +6,7 @@ use super::escalator::escalate_once;
 use super::patience::in_time;
 use crate::domain::alert::{AlertKind, ContactPoint};
 use crate::domain::directory;
+use crate::domain::escalation::Ladder;
 use crate::service::{Service, ServiceError};
 use crate::store::changes::ChangeSet;
 use crate::store::{OpenRow, StoreError};
@@ -18,6 +19,8 @@ use uuid::Uuid;
 
 /// A step or a first attempt may be this late before something is wrong.
 const LATE: i64 = 60;
+/// Further ahead than the longest wait of the usual ladder: the plan is awaited for four hours.
+const FAR: Duration = Duration::hours(5);
 /// The finding that nothing is to leave.
 const HELD: &str = "held";
 /// Obligations looked at per page.
@@ -56,7 +59,11 @@ pub async fn look(service: &Service, mend: bool) -> Result<Round, ServiceError> 
     let now = service.clock.now();
     let mut late: BTreeMap<(String, &str), (usize, DateTime<Utc>)> = BTreeMap::new();
     for r in &rows {
-        if let Some(wrong) = wrong_with(r, now) {
+        let wrong = match wrong_with(r, now) {
+            None if is_too_far(service, r, now).await? => Some("the next step lies too far ahead"),
+            wrong => wrong,
+        };
+        if let Some(wrong) = wrong {
             let area = areas.get(&r.case_id).cloned().unwrap_or_default();
             let e = late.entry((area, wrong)).or_insert((0, r.planned_at));
             *e = (e.0 + 1, e.1.min(r.planned_at));
@@ -99,6 +106,22 @@ fn wrong_with(r: &OpenRow, now: DateTime<Utc>) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// Whether the next step lies further ahead than the obligation's own ladder allows. Only steps
+/// that few ladders put so far ahead cost a look at the case.
+async fn is_too_far(
+    service: &Service,
+    r: &OpenRow,
+    now: DateTime<Utc>,
+) -> Result<bool, ServiceError> {
+    let Some(at) = r.step_at.filter(|t| *t > now + FAR) else { return Ok(false) };
+    let state = service.store.load(crate::domain::id::CaseId(r.case_id)).await?.map(|l| l.state);
+    let alert = crate::domain::id::AlertId(r.id);
+    let longest = state.and_then(|s| {
+        s.alerts.get(&alert).and_then(|a| a.ladder.as_ref()).map(Ladder::longest_wait)
+    });
+    Ok(longest.is_none_or(|l| at > now + l + Duration::seconds(LATE)))
 }
 
 /// Checks that are about areas as a whole.

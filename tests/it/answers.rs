@@ -221,6 +221,38 @@ on_both! {
         story.finish().await;
     }
 
+    async fn a_cannot_at_night_rings_nobody_of_the_day_before_the_office_opens(db: Db) {
+        let waits = "[[policy]]\nagencies = [\"social_care\"]\nevents = [\"jar_triggered\"]\nurgency = \"office\"\n";
+        let mut story = Story::with(db, |_| {}, waits).await;
+        story.notify(triggering()).await;
+        story.expect_rung("police", 0).await;
+        story.expect_mail("edt@socialcare.example", "Joint Agency Response").await;
+        story.expect_mail(OFFICE, "Joint Agency Response").await;
+        story.expect_nothing_more().await;
+        let case = story.case();
+        story.acknowledge(story.alert(&case, "police").await, Reply::CanAttend).await;
+        story.plan(&case, "police").await;
+        // Four in the morning, five hours before it opens: nobody is named, nobody is woken.
+        let care = story.alert(&case, "social_care").await;
+        story.cannot(care, "", "").await;
+        story.expect_nothing_more().await;
+        story.forward(minutes(120)).await;
+        story.expect_nothing_more().await;
+        // Whoever is named is told at once, and the morning's rung comes in the morning.
+        story.cannot(care, "Cara Successor", CARA).await;
+        story.expect_text("social_care", CARA, "hands this on to you").await;
+        story.expect_call("social_care", CARA).await;
+        story.forward(minutes(180) - seconds(1)).await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(1)).await;
+        story.expect_text("social_care", CARE, "URGENT: Joint Agency Response").await;
+        story.expect_nothing_more().await;
+        // By day a "cannot" that names nobody sends the next at once.
+        story.cannot(care, "nobody here", "").await;
+        story.expect_rung("social_care", 1).await;
+        story.finish().await;
+    }
+
     async fn whoever_watches_a_board_sees_an_answer_and_whoever_has_no_case_sees_none(db: Db) {
         let mut story = first_night(db).await;
         let case = story.case();

@@ -592,6 +592,22 @@ async fn rules_are_added_moved_changed_and_removed() {
     assert_eq!(words(), ["*", "police"]);
     // From a page that is out of date nothing moves.
     assert_eq!(send(&app, &who, &format!("{policy}/1/down"), &page, &[]).await.0, 409);
+    // Of what goes by itself no ladder is shown, and no rule is offered.
+    for kind in ["jar_stood_down", "jar_recalled"] {
+        let ask = format!("/api/v1/directory/northshire/dry-run?kind={kind}");
+        let (_, run) = app.get(&ask).await;
+        assert_eq!(
+            (&run["by_itself"], run["agencies"].as_array().unwrap().len()),
+            (&json!(true), 0)
+        );
+        let at = format!("{policy}?kind={kind}&date=2026-11-28&time=03:00");
+        let (_, page) = app.page(&at, &who).await;
+        assert!(page.contains("goes by itself to everybody who was alerted, once"), "{page}");
+        assert!(!page.contains("Nobody would be told"), "{page}");
+        assert!(!form.contains(&format!("event.{kind}")), "{form}");
+        let (_, agency) = app.page(&format!("{D}/agency/police"), &who).await;
+        assert!(agency.contains("told.jar_upgraded") && !agency.contains(kind), "{agency}");
+    }
     // At night nobody is told now: the dry run says so.
     let (_, run) = app
         .get("/api/v1/directory/northshire/dry-run?kind=jar_triggered&at=2026-11-28T03:00:00Z")

@@ -505,7 +505,7 @@ proptest! {
 
 mod ladders {
     use child_death_review::config::area::{self, Directory};
-    use child_death_review::domain::alert::{AlertKind, Channel, Recipient};
+    use child_death_review::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
     use chrono::{DateTime, TimeZone, Utc};
 
     const AREA: &str = r#"
@@ -551,6 +551,302 @@ urgency = "office"
         let day = office(Utc.with_ymd_and_hms(2026, 11, 25, 11, 0, 0).unwrap());
         assert_eq!(day.contacts.len(), 2, "by day all at once");
         assert_eq!(day.ladder.unwrap().rungs[0].after_seconds, 180);
+    }
+
+    /// Ada is on from Friday, nine o'clock, Bo from Monday; each has a mobile and an address, the
+    /// desk a telephone for the day and one for the night, and so has whoever is named to ring.
+    const TURNS: &str = r#"
+id = "northshire"
+name = "Northshire"
+call_back = "01632 960100"
+[last_step]
+name = "Manager"
+number = "01632 960190"
+after_seconds = 900
+[[last_step.contact]]
+id = "by-day"
+channel = "landline"
+address = "01632 960191"
+when = "office_hours"
+[[last_step.contact]]
+id = "by-night"
+channel = "landline"
+address = "01632 960192"
+when = "out_of_hours"
+[[agency]]
+id = "cdop_office"
+name = "The office"
+ring = "01632 960106"
+told_of = ["death_notified"]
+[[agency.contact]]
+id = "day-desk"
+channel = "landline"
+address = "01632 960111"
+when = "office_hours"
+[[agency.contact]]
+id = "night-desk"
+channel = "landline"
+address = "01632 960112"
+when = "out_of_hours"
+[[agency.person]]
+id = "ada"
+name = "Ada"
+[[agency.person.contact]]
+id = "ada-mobile"
+channel = "mobile"
+address = "07700 900101"
+[[agency.person.contact]]
+id = "ada-mail"
+channel = "email"
+address = "ada@northshire.example"
+[[agency.person]]
+id = "bo"
+name = "Bo"
+[[agency.person.contact]]
+id = "bo-mobile"
+channel = "mobile"
+address = "07700 900102"
+[[agency.person.contact]]
+id = "bo-mail"
+channel = "email"
+address = "bo@northshire.example"
+[agency.rota]
+id = "turns"
+name = "Turns"
+[[agency.rota.rotations]]
+id = "days"
+starts = "2026-11-27"
+handover = "09:00:00"
+every_days = 3
+people = ["ada", "bo"]
+[[policy]]
+agencies = ["cdop_office"]
+events = ["death_notified"]
+"#;
+
+    fn turns(policy: &str, at: DateTime<Utc>) -> Recipient {
+        let text = format!("{TURNS}{policy}\n");
+        let area = area::parse("test", &text).unwrap();
+        let d = Directory::from_areas(vec![("test".into(), area)]).unwrap();
+        d.recipients("northshire", AlertKind::DeathNotified, at).remove(0)
+    }
+
+    fn places(points: &[ContactPoint]) -> Vec<&str> {
+        points.iter().map(|p| p.address.as_str()).collect()
+    }
+
+    #[test]
+    fn what_waits_for_the_office_goes_to_whoever_is_on_when_it_opens() {
+        let friday = Utc.with_ymd_and_hms(2026, 11, 27, 22, 0, 0).unwrap();
+        let r = turns("urgency = \"office\"", friday);
+        assert_eq!(places(&r.contacts), ["ada@northshire.example"], "quietly to whoever is on");
+        let l = r.ladder.unwrap();
+        let monday = 59 * 3600;
+        assert_eq!(l.waits_seconds, monday);
+        // On Monday at nine it is Bo's, with everything: nothing has gone to Bo.
+        assert_eq!(l.rungs[0].after_seconds, monday);
+        assert_eq!(places(&l.rungs[0].points), ["07700 900102", "bo@northshire.example"]);
+        assert_eq!(l.rungs[1].after_seconds, monday + 180);
+        assert_eq!(places(&l.rungs[1].points), ["07700 900102", "01632 960111"]);
+        assert_eq!(
+            places(&l.rungs[2].points),
+            ["07700 900101"; 2],
+            "Ada is the next in turn by then"
+        );
+        assert_eq!(l.human.after_seconds, monday + 900);
+        assert_eq!(places(&l.human.points), ["01632 960191"], "by day");
+        // What cannot wait is the night's at once.
+        let now = turns("", friday);
+        assert_eq!(places(&now.contacts), ["07700 900101", "ada@northshire.example"]);
+        let l = now.ladder.unwrap();
+        assert_eq!((l.waits_seconds, l.rungs[0].after_seconds), (0, 180));
+        assert_eq!(places(&l.rungs[0].points), ["07700 900101", "01632 960112"]);
+        assert_eq!(places(&l.human.points), ["01632 960192"]);
+    }
+
+    #[test]
+    fn a_rung_that_moves_up_is_that_of_the_hour_to_which_it_moves() {
+        // The first rung reaches nobody; the second, planned for after nine, goes at ten to.
+        let steps = "[[policy.step]]\nafter_seconds = 0\nwhom = \"team\"\nteam = \"none\"\nchannels = [\"sms\"]\n[[policy.step]]\nafter_seconds = 900\nwhom = \"duty\"\nchannels = [\"sms\"]\n[[policy.step]]\nafter_seconds = 1800\nwhom = \"duty\"\nchannels = [\"sms\"]";
+        let early = Utc.with_ymd_and_hms(2026, 11, 30, 8, 50, 0).unwrap();
+        let r = turns(steps, early);
+        assert_eq!(places(&r.contacts), ["07700 900101"]);
+        let l = r.ladder.unwrap();
+        assert_eq!(l.rungs[0].after_seconds, 900);
+        assert_eq!(places(&l.rungs[0].points), ["07700 900102"]);
+    }
+}
+
+/// A response that was called for "until ruled out" and is now certain: who is told by what policy.
+mod certain {
+    use super::{body, facts, fold, now};
+    use child_death_review::config::area::{self, Directory};
+    use child_death_review::domain::alert::{AlertKind, Desk, PlannedAlert};
+    use child_death_review::domain::case::{self, Context};
+    use child_death_review::domain::event::{Event, Route};
+    use child_death_review::domain::facts::Amendment;
+    use child_death_review::domain::id::Reference;
+    use child_death_review::domain::intake::{self, Need};
+    use child_death_review::domain::jar::Decision;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    const ALL: &str = "[\"jar_triggered\", \"jar_provisional\", \"jar_upgraded\"]";
+    const NIGHT: &str = "when = \"always\"\n[[policy.step]]\nafter_seconds = 0\nwhom = \"duty\"\nchannels = [\"sms\"]\n";
+
+    fn rule(event: &str, more: &str) -> String {
+        format!("[[policy]]\nagencies = [\"police\"]\nevents = [\"{event}\"]\n{more}")
+    }
+
+    /// The police, told of these, and an ambulance service that is told of everything.
+    fn directory(told_of: &str, rules: &str) -> Directory {
+        let agency = |id: &str, told: &str, n: u8| {
+            format!(
+                "[[agency]]\nid = \"{id}\"\nname = \"The {id}\"\nring = \"01632 96010{n}\"\ntold_of = {told}\n[[agency.contact]]\nid = \"phone\"\nchannel = \"mobile\"\naddress = \"07700 90010{n}\"\n[[agency.contact]]\nid = \"mail\"\nchannel = \"email\"\naddress = \"duty@{id}.example\"\n"
+            )
+        };
+        let text = format!(
+            "id = \"a\"\nname = \"A\"\ncall_back = \"01632 960100\"\n{}{}{rules}",
+            agency("police", told_of, 1),
+            agency("ambulance", ALL, 2)
+        );
+        let area = area::parse("test", &text).unwrap();
+        Directory::from_areas(vec![("test".into(), area)]).unwrap()
+    }
+
+    fn with<T>(d: &Directory, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        let desk =
+            Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
+        f(&mut Context {
+            new_id: &mut Uuid::new_v4,
+            recipients: &|kind| d.recipients("a", kind, now()),
+            desk: &desk,
+            extra: &[],
+            opened: &|_| false,
+        })
+    }
+
+    /// The case after a provisional call and after it became certain, and what was planned then.
+    fn upgraded(d: &Directory) -> (case::CaseState, case::CaseState, Vec<PlannedAlert>) {
+        let accepted =
+            intake::read(body(["unknown", "no", "no", "no", "no"]), Need::CallBack, now()).unwrap();
+        let notified =
+            with(d, |c| case::notify(Reference::new(2026, 1), "a".into(), Route::Api, accepted, c));
+        let before = fold(None, notified);
+        assert_eq!(before.standing, Decision::Provisional);
+        let patch = facts(json!({ "jar_answers": { "external_cause": "yes" } }));
+        let how = Amendment::Correction;
+        let events =
+            with(d, |c| case::amend(&before, patch, how, String::new(), now(), c)).unwrap();
+        let planned = events.iter().flat_map(|e| match e {
+            Event::AlertsPlanned { alerts } => alerts.clone(),
+            _ => Vec::new(),
+        });
+        let planned = planned.collect();
+        (before.clone(), fold(Some(before), events), planned)
+    }
+
+    /// What the police are then told: its kind, whether it is to be acknowledged, and the steps that
+    /// follow the first messages, which tell ladders apart.
+    fn police(told_of: &str, rules: &str) -> Option<(AlertKind, bool, usize)> {
+        let (_, after, planned) = upgraded(&directory(told_of, rules));
+        assert_eq!(after.standing, Decision::Triggered);
+        let others: Vec<_> = planned.iter().filter(|a| a.agency == "ambulance").collect();
+        assert!(others.len() == 1 && others[0].kind == AlertKind::JarUpgraded);
+        let mut mine = planned.iter().filter(|a| a.agency == "police");
+        let first = mine
+            .next()
+            .map(|a| (a.kind, a.acknowledge, a.ladder.as_ref().map_or(9, |l| l.rungs.len())));
+        assert!(mine.next().is_none(), "told once");
+        first
+    }
+
+    const USUAL: usize = 3;
+    const OWN: usize = 0;
+
+    #[test]
+    fn the_rule_for_a_response_that_became_certain_counts() {
+        use AlertKind::{JarTriggered, JarUpgraded};
+        let own = rule("jar_upgraded", NIGHT);
+        assert_eq!(police(ALL, ""), Some((JarUpgraded, true, USUAL)));
+        assert_eq!(police(ALL, &own), Some((JarUpgraded, true, OWN)));
+        let both = format!("{}{own}", rule("jar_triggered", ""));
+        assert_eq!(police(ALL, &both), Some((JarUpgraded, true, OWN)), "not the one for triggered");
+        let warned = "[\"jar_provisional\", \"jar_upgraded\"]";
+        assert_eq!(police(warned, ""), Some((JarUpgraded, true, USUAL)), "by its own word alone");
+        // Whoever heard nothing before is told as of any response.
+        let only = "[\"jar_triggered\", \"jar_upgraded\"]";
+        assert_eq!(police(only, &own), Some((JarTriggered, true, USUAL)));
+        assert_eq!(police("[\"jar_upgraded\"]", &own), None, "that they are not told of");
+    }
+
+    #[test]
+    fn silence_about_the_upgrade_leaves_nobody_out() {
+        use AlertKind::JarUpgraded;
+        let provisional = "[\"jar_provisional\"]";
+        let triggered = rule("jar_triggered", NIGHT);
+        assert_eq!(police(provisional, &triggered), Some((JarUpgraded, true, OWN)));
+        assert_eq!(police(ALL, &triggered), Some((JarUpgraded, true, OWN)), "with its ladder");
+        let both = "[\"jar_provisional\", \"jar_triggered\"]";
+        assert_eq!(police(both, ""), Some((JarUpgraded, true, USUAL)));
+        // A "no" to the one is none to the other.
+        let no = rule("jar_triggered", "told = false\n");
+        assert_eq!(police(ALL, &no), Some((JarUpgraded, true, USUAL)));
+        assert_eq!(police(provisional, &no), None);
+        // A plain "no" to the second call is one, for whoever has to answer the first.
+        let spared = rule("jar_upgraded", "told = false\n");
+        assert_eq!(police(ALL, &spared), None);
+        let word = rule("jar_provisional", "acknowledge = false\n");
+        let only_word = format!("{spared}{word}");
+        assert_eq!(police(ALL, &only_word), Some((JarUpgraded, true, USUAL)));
+    }
+
+    #[test]
+    fn word_that_it_is_certain_takes_no_open_ladders_place() {
+        let word = rule("jar_upgraded", "acknowledge = false\n");
+        let (before, after, _) = upgraded(&directory(ALL, &word));
+        let of = |agency: &str| {
+            let mut all = before.alerts.iter().filter(|(_, a)| a.agency == agency);
+            let (id, _) = all.next().unwrap();
+            after.alerts[id].progress
+        };
+        assert!(of("police").is_unanswered(), "still to be answered");
+        assert!(!of("ambulance").is_open(), "asked once, by the ladder that is certain");
+    }
+
+    #[test]
+    fn a_second_account_that_makes_it_certain_is_told_by_the_same_policy() {
+        let warned = "[\"jar_provisional\", \"jar_upgraded\"]";
+        let d = directory(warned, &rule("jar_upgraded", NIGHT));
+        let (first, _, _) = upgraded(&d);
+        let accepted =
+            intake::read(body(["yes", "no", "no", "no", "no"]), Need::CallBack, now()).unwrap();
+        let second = with(&d, |c| {
+            case::notify(Reference::new(2026, 2), "a".into(), Route::Api, accepted, c)
+        });
+        let second = fold(None, second);
+        let report = case::Report {
+            case: child_death_review::domain::id::CaseId(Uuid::new_v4()),
+            reference: &second.reference,
+            facts: &second.facts,
+            standing: second.standing,
+            agencies: Vec::new(),
+        };
+        let how = case::Joining {
+            by: None,
+            reason: "alike".into(),
+            now: now(),
+            lost: first.alerts.keys().copied().collect(),
+        };
+        let events = with(&d, |c| case::attach(&first, report, &how, c)).unwrap();
+        let planned = events.iter().flat_map(|e| match e {
+            Event::AlertsPlanned { alerts } => alerts.clone(),
+            _ => Vec::new(),
+        });
+        let of_police: Vec<_> = planned.filter(|a| a.agency == "police").collect();
+        let [one] = of_police.as_slice() else { panic!("{of_police:?}") };
+        assert_eq!(one.kind, AlertKind::JarUpgraded);
+        assert_eq!(one.ladder.as_ref().unwrap().rungs.len(), OWN, "by its own rule");
     }
 }
 

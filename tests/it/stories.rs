@@ -4,7 +4,7 @@ use crate::doubles::gateway::{Fault, SECRET};
 use crate::doubles::notify::{self, CALLBACK_TOKEN};
 use crate::doubles::twilio::{self, TwilioDouble};
 use crate::story::*;
-use crate::support::{on_both, triggering, until};
+use crate::support::{Db, Mood, Sink, on_both, triggering, until};
 use axum::Router;
 use axum::routing::get;
 use child_death_review::alerts::phone;
@@ -13,7 +13,7 @@ use child_death_review::config::{Config, Provider};
 use child_death_review::domain::directory::Gap;
 use child_death_review::domain::escalation::Phase;
 use child_death_review::domain::event::Means;
-use child_death_review::service::Service;
+use child_death_review::service::{Reply, Service};
 use child_death_review::store::UserRow;
 use child_death_review::work::daily;
 use child_death_review::work::watcher::{self, Watch};
@@ -574,6 +574,37 @@ on_both! {
         story.finish().await;
     }
 
+    async fn whoever_only_looks_finds_a_step_that_lies_years_ahead_and_none_that_waits_for_the_office(db: Db) {
+        let waits = "[[policy]]\nagencies = [\"social_care\"]\nevents = [\"jar_triggered\"]\nurgency = \"office\"\nact_within_minutes = 10080\n";
+        let mut story = Story::with(db, |_| {}, waits).await;
+        // Friday evening: social care's ladder begins on Monday.
+        story.forward(minutes(18 * 60)).await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        story.pending.clear();
+        let look = |s: Service| async move { watcher::look(&s, false).await.unwrap() };
+        let round = story.node().with(look).await;
+        assert!(round.findings.is_empty(), "{:?}", round.findings);
+        let right = story.look.alert_rows().await;
+        assert!(right.iter().any(|r| r.2.is_some_and(|t| t > story.now() + minutes(58 * 60))));
+        let found = |round: watcher::Round| round.findings.into_iter().map(|f| f.words).collect::<Vec<_>>();
+        for (agency, wrong) in [("police", "2036-02-21T12:00:00+00:00"), ("police", "2026-02-21T12:00:00+00:00"), ("social_care", "2026-03-30T12:00:00+00:00")] {
+            story.db.run(&format!("UPDATE alert SET step_at = '{wrong}' WHERE agency = '{agency}'")).await.unwrap();
+            let said = found(story.node().with(look).await);
+            assert!(said.len() == 1 && said[0].contains("1 open alerts: the next step lies too far ahead"), "{wrong}: {said:?}");
+            // A round that mends puts it right, and then nothing is found.
+            assert!(story.watch().await.findings.is_empty());
+            assert_eq!(story.look.alert_rows().await, right);
+        }
+        // A week that the policy gives is no fault either.
+        let care = story.alert(&story.case(), "social_care").await;
+        story.acknowledge(care, Reply::CanAttend).await;
+        assert!(found(story.node().with(look).await).is_empty());
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn a_clock_set_back_an_hour_delays_no_step_by_more_than_the_schedule_and_a_minute(db: Db) {
         let mut story = first_night(db).await;
         story.clock.forward(-minutes(60));
@@ -899,6 +930,128 @@ on_both! {
         story.pending.clear();
         story.forward(minutes(60)).await;
         story.expect_nothing_more().await;
+        story.finish().await;
+    }
+
+    async fn a_system_that_comes_back_after_it_is_over_hears_of_no_call(db: Db) {
+        for stand_down in [true, false] {
+            let mut story = Story::begin(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.sink.set("police", Mood::Status(503));
+            story.notify(triggering()).await;
+            story.expect_first_messages().await;
+            let case = story.case();
+            for agency in ["police", "social_care"] {
+                story.acknowledge(story.alert(&case, agency).await, Reply::CanAttend).await;
+                story.plan(&case, agency).await;
+            }
+            story.settle().await;
+            let heard = |s: &Story| s.sink.got("police").iter().filter(|g| g.body.contains("jar.triggered")).count();
+            let calls = heard(&story);
+            let open = "SELECT COUNT(*) FROM delivery WHERE channel = 'webhook' AND state IN ('due', 'leased')";
+            assert_eq!(story.look.number(open).await, 1, "their system is spared no answer");
+            story.sink.set("police", Mood::Well);
+            if stand_down {
+                story.stand_down(&case).await;
+                story.expect_hook("police", "jar.stood-down").await;
+            } else {
+                story.withdraw(&case).await;
+                story.expect_hook("police", "notification.withdrawn").await;
+            }
+            story.forward(minutes(40)).await;
+            assert_eq!(heard(&story), calls, "no call after the word that it is over");
+            story.pending.clear();
+            story.finish().await;
+        }
+    }
+
+    async fn what_was_given_up_is_not_sent_again_once_it_is_over(db: Db) {
+        for acknowledged in [false, true] {
+            let mut story = Story::begin(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.sink.set("police", Mood::Status(410));
+            story.notify(triggering()).await;
+            story.settle().await;
+            let case = story.case();
+            let police = story.alert(&case, "police").await;
+            if acknowledged {
+                story.acknowledge(police, Reply::CanAttend).await;
+            }
+            let made = story.look.given_up().await;
+            let [call] = made.as_slice() else { panic!("{made:?}") };
+            let again = format!("/api/v1/deliveries/{call}/replays");
+            story.stand_down(&case).await;
+            story.settle().await;
+            let (status, said) = story.post(&again, json!({})).await;
+            assert_eq!(status, 409, "{said}");
+            assert!(said.to_string().contains("stood down or withdrawn since"), "{said}");
+            // The word that it is over may be sent again.
+            let words: Vec<Uuid> = story.look.given_up().await.into_iter().filter(|id| id != call).collect();
+            assert_eq!(words.len(), 1);
+            story.sink.set("police", Mood::Well);
+            let (status, said) = story.post(&format!("/api/v1/deliveries/{}/replays", words[0]), json!({})).await;
+            assert_eq!(status, 200, "{said}");
+            story.forward(minutes(40)).await;
+            assert_eq!(story.look.given_up().await, [*call]);
+            story.pending.clear();
+            story.finish().await;
+        }
+    }
+
+    async fn the_word_to_ring_several_is_not_sent_any_more_once_it_is_over(db: Db) {
+        for how in ["withdrawn", "stood down", "answered"] {
+            let mut story = first_night(if db.is_sqlite() { Db::sqlite() } else { Db::postgres().await }).await;
+            story.gateway.set(&international(MANAGER), Some(Fault::Status(503)));
+            story.nobody_answers().await;
+            story.settle().await;
+            story.pending.clear();
+            let waiting = "SELECT COUNT(*) FROM delivery WHERE state IN ('due', 'leased') AND alert_id IN (SELECT id FROM bulletin WHERE kind = 'ring_all')";
+            assert_eq!(story.look.number(waiting).await, 2, "{how}: text and call");
+            let case = story.case();
+            match how {
+                "withdrawn" => story.withdraw(&case).await,
+                "stood down" => story.stand_down(&case).await,
+                _ => {
+                    story.acknowledge(story.alert(&case, "police").await, Reply::CanAttend).await;
+                    assert_eq!(story.look.number(waiting).await, 2, "social care is still to be rung");
+                    story.acknowledge(story.alert(&case, "social_care").await, Reply::CanAttend).await;
+                    story.plan(&case, "police").await;
+                    story.plan(&case, "social_care").await;
+                }
+            }
+            assert_eq!(story.look.number(waiting).await, 0, "{how}");
+            story.gateway.set(&international(MANAGER), None);
+            story.forward(minutes(60)).await;
+            story.forward(minutes(60)).await;
+            let rings = |g: &Got| g.to == international(MANAGER) && g.words.contains("ring these partners");
+            assert!(!story.all.iter().any(rings), "{how}");
+            story.pending.clear();
+            story.finish().await;
+        }
+    }
+
+    async fn a_system_that_is_told_to_ring_is_told_whom_and_where(db: Db) {
+        let sink = Sink::start().await;
+        let contact = format!("[[last_step.contact]]\nid = \"manager-system\"\nchannel = \"webhook\"\naddress = \"http://127.0.0.1:{}/manager\"\nsecret = \"{}\"\n[[agency]]\nid = \"police\"", sink.port, crate::support::SECRET);
+        let text = area_text(&sink, "").replacen("[[agency]]\nid = \"police\"", &contact, 1);
+        let mut story = Story::in_area(db, sink, &text, |_| {}).await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        story.nobody_answers().await;
+        story.expect_human_for_both().await;
+        let ring = |agency: &str, name: &str, number: &str| json!({ "agency": agency, "name": name, "number": number });
+        let (police, care) = (ring("police", "The police", "01632 960101"), ring("social_care", "Social care", "01632 960102"));
+        let both: serde_json::Value = serde_json::from_str(&story.expect_hook("manager", "partners.unanswered").await.words).unwrap();
+        let mut named = both["data"]["ring"].as_array().unwrap().clone();
+        named.sort_by_key(|r| r["agency"].as_str().unwrap().to_owned());
+        assert_eq!(named, [police, care.clone()]);
+        assert!(both["data"]["agency"].is_null(), "not one of two: {both}");
+        story.acknowledge(story.alert(&story.case(), "police").await, Reply::CanAttend).await;
+        story.expect_hook("manager", "partner.answered").await;
+        story.forward(minutes(15)).await;
+        let one: serde_json::Value = serde_json::from_str(&story.expect_hook("manager", "partner.unanswered").await.words).unwrap();
+        assert_eq!(one["data"]["ring"], json!([care]));
+        assert_eq!(one["data"]["agency"], "social_care");
+        story.settle().await;
+        story.pending.clear();
         story.finish().await;
     }
 

@@ -209,6 +209,12 @@ impl Look {
         on_look!(self, |p| sqlx::query_as(SQL).bind(alert).fetch_all(p).await.unwrap())
     }
 
+    /// Messages that were given up.
+    pub async fn given_up(&self) -> Vec<Uuid> {
+        const SQL: &str = "SELECT id FROM delivery WHERE state = 'dead' ORDER BY id";
+        on_look!(self, |p| sqlx::query_scalar(SQL).fetch_all(p).await.unwrap())
+    }
+
     /// Names of a case's events, in order.
     pub async fn events(&self, case: CaseId) -> Vec<String> {
         const SQL: &str = "SELECT name FROM journal WHERE stream_id = $1 ORDER BY version";

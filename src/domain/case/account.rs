@@ -76,7 +76,7 @@ pub fn attach(
     if first.accounts.held.iter().any(|a| a.case == report.case) {
         return Ok(Vec::new());
     }
-    let due = jar_plan::first_alerts(report.standing, ctx);
+    let due = still_called(first, report.standing, ctx);
     let mut events = vec![Event::AccountAttached {
         account: report.case,
         reference: report.reference.clone(),
@@ -104,7 +104,7 @@ pub fn told_more(
     lost: &BTreeSet<AlertId>,
     ctx: &mut Context<'_>,
 ) -> Result<Vec<Event>, Refusal> {
-    let due = jar_plan::first_alerts(account.standing, ctx);
+    let due = still_called(first, account.standing, ctx);
     let at = At { account: Some(account.id), at_least: account.standing, now };
     take(first, patch, reason, &at, due, lost, ctx)
 }
@@ -143,6 +143,13 @@ fn take(
     Ok(events)
 }
 
+/// Everyone whom a report with this standing calls, seen from the case that alerts them: whoever that
+/// case told "until ruled out" hears that it is certain.
+fn still_called(state: &CaseState, standing: Decision, ctx: &mut Context<'_>) -> Vec<PlannedAlert> {
+    let warned = jar_plan::warned(jar_plan::still_told(state));
+    jar_plan::first_alerts(standing, &warned, ctx)
+}
+
 /// Adds what is due and neither planned nor alerted as strongly before.
 fn still_due(
     state: &CaseState,
@@ -158,18 +165,10 @@ fn still_due(
         if done || alerts.iter().any(planned) {
             continue;
         }
-        let provisional = state.alerts.values().any(|a| {
-            a.agency == d.agency
-                && a.kind == AlertKind::JarProvisional
-                && !a.recalled
-                && a.superseded_by.is_none()
-        });
-        d.kind = match d.kind {
-            AlertKind::JarTriggered if provisional => AlertKind::JarUpgraded,
-            // There is a response: that there is none would be wrong.
-            AlertKind::NotJar if standing != Decision::NotTriggered => AlertKind::DeathNotified,
-            kind => kind,
-        };
+        // There is a response: that there is none would be wrong.
+        if d.kind == AlertKind::NotJar && standing != Decision::NotTriggered {
+            d.kind = AlertKind::DeathNotified;
+        }
         d.id = AlertId((ctx.new_id)());
         alerts.push(d);
     }
@@ -425,7 +424,7 @@ pub fn unmerge(
     }];
     let mut alerts = Vec::new();
     if second.withdrawn.is_none() {
-        let due = jar_plan::first_alerts(second.standing, ctx);
+        let due = still_called(second, second.standing, ctx);
         still_due(second, second.standing, due, &mut alerts, lost, ctx);
     }
     super::decide::push_alerts(&mut of_second, alerts);

@@ -49,6 +49,8 @@ pub enum Refusal {
     NoSuchAlert,
     #[error("this was answered before: a link answers once")]
     AnsweredBefore,
+    #[error("this was stood down or withdrawn since: what called for it is not sent again")]
+    OverSince,
     #[error("the case is not ready for panel")]
     NotReady(Vec<Blocker>),
     #[error("the case is already on the list of {0}")]
@@ -107,7 +109,7 @@ pub fn notify(
     let scope = scope::judge(&facts);
     let assessment = jar::assess(&facts, ctx.extra);
     let standing = assessment.decision;
-    let alerts = jar_plan::first_alerts(standing, ctx);
+    let alerts = jar_plan::first_alerts(standing, &jar_plan::Warned::new(), ctx);
     let mut events = vec![
         Event::NotificationReceived { reference, area, route, facts: Box::new(facts), warnings },
         Event::JarAssessed { assessment, scope, standing },

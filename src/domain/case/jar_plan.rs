@@ -23,6 +23,19 @@ pub(super) fn still_told(state: &CaseState) -> Option<&CaseState> {
     (state.stood_down.is_none() && state.withdrawn.is_none()).then_some(state)
 }
 
+/// Agencies that hold "until ruled out", and whether any of those alerts has to be acknowledged.
+pub(super) type Warned = BTreeMap<String, bool>;
+
+/// Who was told "until ruled out" and has not been told to stop.
+pub(super) fn warned(state: Option<&CaseState>) -> Warned {
+    let mut out = Warned::new();
+    let held = state.into_iter().flat_map(|s| s.alerts.values());
+    for a in held.filter(|a| a.kind == AlertKind::JarProvisional && !a.recalled) {
+        *out.entry(a.agency.clone()).or_default() |= a.acknowledge;
+    }
+    out
+}
+
 /// Alerts now due for `decision`. An agency that already holds a response alert as strong as this
 /// is not told twice; one that was told "until ruled out" is told that it is certain.
 pub(super) fn response_alerts(
@@ -30,23 +43,45 @@ pub(super) fn response_alerts(
     decision: Decision,
     ctx: &mut Context<'_>,
 ) -> Vec<PlannedAlert> {
-    let Some(kind) = alert_for(decision) else { return Vec::new() };
-    let told = |agency: &str, kinds: &[AlertKind]| {
-        state.is_some_and(|s| {
-            s.alerts.values().any(|a| a.agency == agency && !a.recalled && kinds.contains(&a.kind))
-        })
+    let certain = |agency: &str| {
+        let told = |a: &super::Alert| {
+            a.agency == agency
+                && !a.recalled
+                && matches!(a.kind, AlertKind::JarTriggered | AlertKind::JarUpgraded)
+        };
+        state.is_some_and(|s| s.alerts.values().any(told))
     };
-    let certain = [AlertKind::JarTriggered, AlertKind::JarUpgraded];
+    let warned = warned(state);
+    let again = |a: &PlannedAlert| {
+        a.kind == AlertKind::JarProvisional && warned.contains_key(a.agency.as_str())
+    };
+    let mut out = called(decision, &warned, ctx);
+    out.retain(|a| !certain(&a.agency) && !again(a));
+    out
+}
+
+/// Calls for a response, as if nobody held one that is certain. Whoever was told "until ruled out"
+/// is told that it is certain by the policy for that; everybody else by the one for a response. If
+/// the policy says not to tell an agency that it is certain, that spares it a second call, not the
+/// first: it counts only if the agency had to acknowledge "until ruled out".
+fn called(decision: Decision, warned: &Warned, ctx: &mut Context<'_>) -> Vec<PlannedAlert> {
+    let Some(kind) = alert_for(decision) else { return Vec::new() };
+    let all = (ctx.recipients)(kind);
+    if decision != Decision::Triggered {
+        return all.into_iter().map(|r| planned(kind, r, ctx)).collect();
+    }
     let mut out = Vec::new();
-    for r in (ctx.recipients)(kind) {
-        if told(&r.agency, &certain) {
-            continue;
+    for r in (ctx.recipients)(AlertKind::JarUpgraded) {
+        if warned.contains_key(&r.agency) {
+            out.push(planned(AlertKind::JarUpgraded, r, ctx));
         }
-        let provisional = told(&r.agency, &[AlertKind::JarProvisional]);
-        let kind = match (provisional, decision) {
-            (false, _) => kind,
-            (true, Decision::Triggered) => AlertKind::JarUpgraded,
-            (true, _) => continue,
+    }
+    for r in all {
+        let kind = match warned.get(&r.agency) {
+            None => kind,
+            Some(true) => continue,
+            Some(false) if out.iter().any(|a| a.agency == r.agency) => continue,
+            Some(false) => AlertKind::JarUpgraded,
         };
         out.push(planned(kind, r, ctx));
     }
@@ -54,9 +89,14 @@ pub(super) fn response_alerts(
 }
 
 /// Everyone who is told of a new death: the response alerts, and word to those who are told of
-/// every death, or of deaths without a response, and are not alerted anyway.
-pub(super) fn first_alerts(decision: Decision, ctx: &mut Context<'_>) -> Vec<PlannedAlert> {
-    let mut out = response_alerts(None, decision, ctx);
+/// every death, or of deaths without a response, and are not alerted anyway. `warned` were told
+/// "until ruled out" on the case that speaks for it.
+pub(super) fn first_alerts(
+    decision: Decision,
+    warned: &Warned,
+    ctx: &mut Context<'_>,
+) -> Vec<PlannedAlert> {
+    let mut out = called(decision, warned, ctx);
     let mut alerted: BTreeSet<String> = out.iter().map(|a| a.agency.clone()).collect();
     let mut kinds = vec![AlertKind::DeathNotified];
     if decision == Decision::NotTriggered {

@@ -429,6 +429,7 @@ pub fn notice(s: &CaseState, a: &Alert) -> Notice {
         drill: s.drill,
         lines: Vec::new(),
         code: String::new(),
+        ring: Vec::new(),
     }
 }
 
@@ -447,8 +448,12 @@ pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
     Progress { next_at, ..begun }
 }
 
-/// One ladder per agency: what was asked "until ruled out" and is now certain is asked once.
+/// One ladder per agency: what was asked "until ruled out" and is now certain is asked once. Word
+/// that nobody has to acknowledge takes no ladder's place: that one is still to be answered.
 fn supersede(s: &mut CaseState, by: &PlannedAlert, at: DateTime<Utc>) {
+    if !by.acknowledge {
+        return;
+    }
     let open = |a: &&mut Alert| {
         a.agency == by.agency
             && a.kind == AlertKind::JarProvisional

@@ -118,7 +118,8 @@ pub fn hand_on(
     if before.is_some_and(same) || held.cannots.iter().any(same) {
         return Ok(Vec::new());
     }
-    let mut progress = held.progress.handed_on(ladder, now, !points.is_empty());
+    let opens = ladder.opens(held.planned_at, now);
+    let mut progress = held.progress.handed_on(ladder, now, !points.is_empty(), opens);
     // Answers alone must not make a ladder run: two telephones that say "cannot" by themselves
     // would climb it in seconds.
     if let (Some(last), Some(next)) = (held.handed_at, progress.next_at) {
@@ -151,7 +152,8 @@ pub fn enter_plan(
 #[must_use]
 pub fn mend(state: &CaseState, now: DateTime<Utc>) -> Vec<Event> {
     let mended = |(id, a): (&AlertId, &Alert)| {
-        let progress = a.progress.mended(a.ladder.as_ref()?, now)?;
+        let ladder = a.ladder.as_ref()?;
+        let progress = a.progress.mended(ladder, now, ladder.opens(a.planned_at, now))?;
         Some(Event::ObligationMended { alert: *id, agency: a.agency.clone(), progress })
     };
     state.alerts.iter().filter_map(mended).collect()

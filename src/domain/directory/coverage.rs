@@ -306,5 +306,26 @@ pub fn tonight(
 fn next_morning(opens: NaiveTime, now: DateTime<Utc>) -> DateTime<Utc> {
     let local = civil_time::local(now);
     let day = if local.time() < opens { local.date() } else { local.date() + Days::new(1) };
-    civil_time::start_of(day) + (opens - NaiveTime::MIN)
+    civil_time::earliest(day.and_time(opens))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_morning_is_nine_by_the_clock_on_the_wall_also_when_it_was_changed() {
+        let utc = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        for (changed, before, nine) in [
+            ("2026-03-29", "2026-03-28T23:00:00Z", "2026-03-29T08:00:00Z"),
+            ("2026-10-25", "2026-10-24T23:00:00Z", "2026-10-25T09:00:00Z"),
+            ("2027-03-28", "2027-03-27T23:00:00Z", "2027-03-28T08:00:00Z"),
+            ("2027-10-31", "2027-10-30T23:00:00Z", "2027-10-31T09:00:00Z"),
+        ] {
+            let opens = NaiveTime::from_hms_opt(9, 0, 0).unwrap();
+            assert_eq!(next_morning(opens, utc(before)), utc(nine), "{changed}");
+            let just_before = utc(nine) - Duration::minutes(1);
+            assert_eq!(next_morning(opens, just_before), utc(nine), "{changed}");
+        }
+    }
 }

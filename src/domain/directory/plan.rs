@@ -46,28 +46,27 @@ struct Ask<'a> {
 
 impl Ask<'_> {
     fn recipient(&self, agency: &Agency, kind: AlertKind) -> Option<Recipient> {
-        let office = &self.area.office_hours;
-        let rule =
-            self.area.policy.iter().find(|r| {
-                r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar)
-            });
-        let (told, acknowledge) = match rule {
-            Some(r) => (r.told, r.acknowledge),
-            None => (agency.told_of.contains(&kind), agency.acknowledge),
-        };
+        let (rule, told) = self.says(agency, kind);
         if !told {
             return None;
         }
-        let acknowledge = acknowledge && kind.asks_for_acknowledgement();
+        let acknowledge =
+            rule.map_or(agency.acknowledge, |r| r.acknowledge) && kind.asks_for_acknowledgement();
         let steps = match rule {
             Some(r) if !r.steps.is_empty() => r.steps.clone(),
             _ => default_steps(),
         };
-        let (mut contacts, mut rungs) = self.rungs(agency, &steps);
-        let mut human = self.human(agency, rule, self.now);
-        if rule.is_some_and(|r| r.urgency == Urgency::Office) {
-            self.until_the_office_opens(&mut contacts, &mut rungs, &mut human);
-        }
+        let waits_seconds = match rule {
+            Some(r) if r.urgency == Urgency::Office => {
+                seconds_until_open(&self.area.office_hours, self.calendar, self.now)
+            }
+            _ => 0,
+        };
+        let (contacts, rungs) = match waits_seconds {
+            0 => self.rungs(agency, &steps, self.now),
+            wait => self.until_the_office_opens(agency, &steps, wait),
+        };
+        let human = self.human(agency, rule, waits_seconds);
         let ladder = acknowledge.then(|| Ladder {
             rungs,
             human,
@@ -75,6 +74,7 @@ impl Ask<'_> {
                 let minutes = rule.and_then(|r| r.act_within_minutes).unwrap_or(ACT_WITHIN_MINUTES);
                 i64::from(minutes) * 60
             }),
+            waits_seconds,
         });
         Some(Recipient {
             agency: agency.id.clone(),
@@ -85,57 +85,83 @@ impl Ask<'_> {
         })
     }
 
-    /// What is not urgent wakes nobody: out of hours it goes by mail and to systems only, and the
-    /// ladder begins to climb when the office opens. If there is nothing quiet, it goes at once all
-    /// the same: being told too early beats not being told.
-    fn until_the_office_opens(
-        &self,
-        contacts: &mut Vec<ContactPoint>,
-        rungs: &mut Vec<Rung>,
-        human: &mut Human,
-    ) {
+    /// The rule that counts for this agency, event and hour, and whether the agency is told.
+    ///
+    /// That a response is now certain must reach whoever must be told of a certain one. Where no
+    /// rule speaks of `jar_upgraded`, one that tells the agency of `jar_triggered` counts for it,
+    /// and then the agency's own word about either: silence about the one is no "no" to the other.
+    fn says(&self, agency: &Agency, kind: AlertKind) -> (Option<&Rule>, bool) {
         let office = &self.area.office_hours;
-        let wait = seconds_until_open(office, self.calendar, self.now);
-        if wait == 0 {
-            return;
+        let fits =
+            |r: &&Rule| r.fits(&agency.id, kind) && r.when.holds(self.now, office, self.calendar);
+        let rule = self.area.policy.iter().find(fits);
+        let told = rule.map_or_else(|| agency.told_of.contains(&kind), |r| r.told);
+        if rule.is_some() || kind != AlertKind::JarUpgraded {
+            return (rule, told);
         }
-        let quiet = |p: &ContactPoint| matches!(p.channel, Channel::Email | Channel::Webhook);
-        for r in rungs.iter_mut() {
-            r.after_seconds += wait;
-        }
-        human.after_seconds += wait;
-        if contacts.iter().any(quiet) {
-            let (now, later): (Vec<_>, Vec<_>) = contacts.drain(..).partition(quiet);
-            *contacts = now;
-            if !later.is_empty() {
-                rungs.insert(0, Rung { after_seconds: wait, points: later });
-            }
+        match self.says(agency, AlertKind::JarTriggered) {
+            (Some(r), true) => (Some(r), true),
+            (_, certain) => (None, told || certain),
         }
     }
 
-    /// The first rung's points and the rungs after it. A rung that would reach nobody is left out:
-    /// it would only be a wait.
-    fn rungs(&self, agency: &Agency, steps: &[Step]) -> (Vec<ContactPoint>, Vec<Rung>) {
+    /// What is not urgent wakes nobody: out of hours it goes by mail and to systems only, and the
+    /// ladder begins to climb when the office opens, to whoever is on then. If there is nothing
+    /// quiet, it goes at once all the same: being told too early beats not being told.
+    fn until_the_office_opens(
+        &self,
+        agency: &Agency,
+        steps: &[Step],
+        wait: i64,
+    ) -> (Vec<ContactPoint>, Vec<Rung>) {
+        let quiet = |p: &ContactPoint| matches!(p.channel, Channel::Email | Channel::Webhook);
+        let (mut contacts, _) = self.rungs(agency, steps, self.now);
+        if contacts.iter().any(quiet) {
+            contacts.retain(quiet);
+        }
+        let (mut first, mut rungs) = self.rungs(agency, steps, self.now + Duration::seconds(wait));
+        // What has gone to a point by then does not go there again.
+        let gone = |p: &ContactPoint| {
+            contacts.iter().any(|c| (c.channel, &c.address) == (p.channel, &p.address))
+        };
+        first.retain(|p| !gone(p));
+        for r in &mut rungs {
+            r.after_seconds += wait;
+        }
+        if !first.is_empty() {
+            rungs.insert(0, Rung { after_seconds: wait, points: first });
+        }
+        (contacts, rungs)
+    }
+
+    /// The first rung's points and the rungs after it, as climbed from `from` on. A rung that would
+    /// reach nobody is left out: it would only be a wait.
+    fn rungs(
+        &self,
+        agency: &Agency,
+        steps: &[Step],
+        from: DateTime<Utc>,
+    ) -> (Vec<ContactPoint>, Vec<Rung>) {
+        let mut first: Option<(i64, Vec<ContactPoint>)> = None;
         let mut out: Vec<Rung> = Vec::new();
         for s in steps {
-            let at = self.now + Duration::seconds(i64::from(s.after_seconds));
-            let points = self.points(agency, s, at);
-            if !points.is_empty() {
-                out.push(Rung { after_seconds: i64::from(s.after_seconds), points });
+            let planned = i64::from(s.after_seconds);
+            // If the first rung reaches nobody, the next that does goes at once.
+            let after_seconds = first.as_ref().map_or(0, |(began, _)| planned - began);
+            let points = self.points(agency, s, from + Duration::seconds(after_seconds));
+            if points.is_empty() {
+                continue;
+            }
+            if first.is_none() {
+                first = Some((planned, points));
+            } else {
+                out.push(Rung { after_seconds, points });
             }
         }
         // Nobody by any rung: whatever there is, rather than nothing.
-        if out.is_empty() {
-            let all: Vec<ContactPoint> =
-                agency.points().flat_map(|(c, p)| self.by_all_channels(agency, c, p)).collect();
-            return (all, Vec::new());
-        }
-        // If the first rung reaches nobody, the next that does goes at once.
-        let first = out.remove(0);
-        for r in &mut out {
-            r.after_seconds -= first.after_seconds;
-        }
-        (first.points, out)
+        let all =
+            || agency.points().flat_map(|(c, p)| self.by_all_channels(agency, c, p)).collect();
+        (first.map_or_else(all, |(_, points)| points), out)
     }
 
     fn points(&self, agency: &Agency, step: &Step, at: DateTime<Utc>) -> Vec<ContactPoint> {
@@ -215,11 +241,11 @@ impl Ask<'_> {
             .collect()
     }
 
-    fn human(&self, agency: &Agency, rule: Option<&Rule>, now: DateTime<Utc>) -> Human {
+    /// Whoever rings when nobody has answered, `wait` seconds later than usual.
+    fn human(&self, agency: &Agency, rule: Option<&Rule>, wait: i64) -> Human {
         let last = rule.and_then(|r| r.last.as_ref()).or(self.area.last_step.as_ref());
-        let after = |s: u32| i64::from(s);
         if let Some(l) = last {
-            return self.named(agency, l, now);
+            return self.named(agency, l, wait);
         }
         // Nobody set: the area's own call-back number, and the office that is told of every death,
         // unless that is the one that does not answer.
@@ -238,14 +264,15 @@ impl Ask<'_> {
             ),
             number: office.map_or(&self.area.call_back, |o| &o.ring).clone(),
             ring: agency.ring.clone(),
-            after_seconds: after(LAST_AFTER),
+            after_seconds: wait + i64::from(LAST_AFTER),
             repeat_seconds: 900,
             points,
         }
     }
 
-    fn named(&self, agency: &Agency, l: &LastStep, now: DateTime<Utc>) -> Human {
-        let at = now + Duration::seconds(i64::from(l.after_seconds));
+    fn named(&self, agency: &Agency, l: &LastStep, wait: i64) -> Human {
+        let after_seconds = wait + i64::from(l.after_seconds);
+        let at = self.now + Duration::seconds(after_seconds);
         let own = l.as_agency();
         let holds = |c: &&Contact| c.when.holds(at, &self.area.office_hours, self.calendar);
         let points = |all: bool| -> Vec<ContactPoint> {
@@ -263,7 +290,7 @@ impl Ask<'_> {
             name: l.name.clone(),
             number: l.number.clone(),
             ring: agency.ring.clone(),
-            after_seconds: i64::from(l.after_seconds),
+            after_seconds,
             repeat_seconds: i64::from(l.repeat_seconds.max(60)),
             points: found,
         }

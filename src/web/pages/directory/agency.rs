@@ -2,6 +2,7 @@
 
 use super::desk::{Desk, Saving};
 use super::fields::{Field, FormPage, Group, Said, filled};
+use super::rule::offered;
 use super::words;
 use crate::domain::alert::AlertKind;
 use crate::domain::directory::{Agency, Area};
@@ -14,7 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 fn page(desk: &Desk, title: String, agency: Option<&str>) -> FormPage {
-    let told = AlertKind::EVENTS.iter().map(|k| (told_field(*k), k.label().to_owned())).collect();
+    let told = offered().map(|k| (told_field(k), k.label().to_owned())).collect();
     let area = &desk.area.id;
     FormPage {
         title,
@@ -49,9 +50,8 @@ fn read(form: &Form, agency: &mut Agency) -> Vec<Said> {
     let mut said = Vec::new();
     agency.name = words::required(form, "name", "a name", &mut said);
     agency.ring = words::number(form, "ring", &mut said);
-    let offered = AlertKind::EVENTS;
-    agency.told_of.retain(|k| !offered.contains(k));
-    agency.told_of.extend(offered.iter().filter(|k| !form.get(&told_field(**k)).is_empty()));
+    agency.told_of.retain(|k| !offered().any(|o| o == *k));
+    agency.told_of.extend(offered().filter(|k| !form.get(&told_field(*k)).is_empty()));
     agency.acknowledge = !form.get("acknowledge").is_empty();
     said
 }

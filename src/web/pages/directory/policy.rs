@@ -10,7 +10,7 @@ use crate::domain::directory::{
     self, Area, Contact, LAST_STEP, LastStep, PointKind, Rule, Standing, Step, Urgency, When, Whom,
     default_steps,
 };
-use crate::service::{DryRun, length};
+use crate::service::{BY_ITSELF, DryRun, length};
 use crate::web::Web;
 use crate::web::form::Form;
 use crate::web::pages::failed;
@@ -120,8 +120,25 @@ fn shown(run: &DryRun) -> Value {
     v
 }
 
-/// A rule in sentences.
+/// A rule in sentences: of what goes by itself it only says so.
 pub(super) fn sentences(area: &Area, r: &Rule) -> Vec<String> {
+    let quoted = |kinds: &[AlertKind]| {
+        let labels: Vec<&str> = kinds.iter().map(|k| k.label()).collect();
+        format!("“{}”", labels.join("”, “"))
+    };
+    let (alone, counts): (Vec<AlertKind>, Vec<AlertKind>) =
+        r.events.iter().partition(|k| k.goes_by_itself());
+    let mut out = Vec::new();
+    if !counts.is_empty() {
+        out = counting(area, r, &quoted(&counts));
+    }
+    if !alone.is_empty() {
+        out.push(format!("This rule changes nothing about {}. {BY_ITSELF}", quoted(&alone)));
+    }
+    out
+}
+
+fn counting(area: &Area, r: &Rule, events: &str) -> Vec<String> {
     let all = r.agencies.iter().any(|a| a == "*");
     let names: Vec<String> = r
         .agencies
@@ -129,12 +146,11 @@ pub(super) fn sentences(area: &Area, r: &Rule) -> Vec<String> {
         .map(|id| area.agency(id).map_or_else(|| id.clone(), |a| a.name.clone()))
         .collect();
     let who = if all { "Every agency".to_owned() } else { words::list(&names) };
-    let events: Vec<String> = r.events.iter().map(|k| k.label().to_owned()).collect();
     let hours = match r.when {
         When::Always => "day and night",
         w => w.label(),
     };
-    let about = format!("{who}, on “{}”, {hours}:", events.join("”, “"));
+    let about = format!("{who}, on {events}, {hours}:");
     if !r.told {
         return vec![format!("{about} not told.")];
     }

@@ -21,6 +21,11 @@ const CHANNELS: [Channel; 4] = [Channel::Webhook, Channel::Email, Channel::Sms, 
 /// Steps a form has room for.
 const MOST_STEPS: usize = 12;
 
+/// Events for which a rule counts.
+pub(super) fn offered() -> impl Iterator<Item = AlertKind> {
+    AlertKind::EVENTS.into_iter().filter(|k| !k.goes_by_itself())
+}
+
 fn slots(r: Option<&Rule>) -> usize {
     (r.map_or(0, |r| r.steps.len()) + 2).clamp(4, MOST_STEPS)
 }
@@ -29,12 +34,12 @@ fn page(desk: &Desk, n: Option<usize>, r: Option<&Rule>) -> FormPage {
     let mut agencies = vec![("agency.*".to_owned(), "Every agency".to_owned())];
     let each = |a: &crate::domain::directory::Agency| (format!("agency.{}", a.id), a.name.clone());
     agencies.extend(desk.area.agencies.iter().map(each));
-    let events = AlertKind::EVENTS.map(|k| (format!("event.{}", k.word()), k.label().to_owned()));
+    let events = offered().map(|k| (format!("event.{}", k.word()), k.label().to_owned())).collect();
     let yes_no = |yes, no| options([("yes", yes), ("no", no)]);
     let mut groups = vec![
         Group::plain(vec![
             Field::checks("agencies", "About these agencies", agencies),
-            Field::checks("events", "On these events", events.to_vec()),
+            Field::checks("events", "On these events", events),
             Field::select("when", "At these hours", words::whens()).short(),
             Field::select("told", "Are they told?", yes_no("Told", "Not told")).short(),
             Field::select(
@@ -139,8 +144,8 @@ fn read(form: &Form, area: &Area, r: &mut Rule) -> Vec<Said> {
         said.push(Said::new("agencies", "choose at least one agency"));
     }
     // Events of which the form does not speak stay.
-    r.events.retain(|k| !AlertKind::EVENTS.contains(k));
-    r.events.extend(AlertKind::EVENTS.iter().filter(|k| ticked(format!("event.{}", k.word()))));
+    r.events.retain(|k| !offered().any(|o| o == *k));
+    r.events.extend(offered().filter(|k| ticked(format!("event.{}", k.word()))));
     if r.events.is_empty() {
         said.push(Said::new("events", "choose at least one event"));
     }
