@@ -616,7 +616,7 @@ on_both! {
         story.gateway.set("sms", None);
         story.kill_and_restart(0).await;
         // On PostgreSQL nobody knows that the node is gone until its lease has run out.
-        story.clock.forward(seconds(31));
+        story.clock.forward(seconds(61));
         story.settle().await;
         assert!(story.gateway.hits() > 2, "sent again");
         // Under the same id, so that whoever got it gets it once.
