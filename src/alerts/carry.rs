@@ -88,7 +88,7 @@ impl Channels {
         let is_check = m.notice.kind == AlertKind::Verify;
         if m.channel == Channel::Sms && !is_check && self.hooks.is_unusable(&m.lane) {
             let why = "no more texts go to this number: it said STOP, or it does not work";
-            return Carried::plain(Outcome::Refused { code: None, why });
+            return Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         }
         match m.channel {
             Channel::Webhook => Carried::plain(self.hooks.send(m, &self.links, now).await),
@@ -125,7 +125,7 @@ impl Channels {
     async fn by(&self, order: &[Provider], m: &Message, now: DateTime<Utc>) -> Carried {
         if order.is_empty() {
             let why = "this installation has no provider for this channel";
-            return Carried::plain(Outcome::Refused { code: None, why });
+            return Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         }
         // Well ones first, in their order; if none is well, all of them: better late than never.
         let mut turn: Vec<Provider> =
@@ -145,7 +145,7 @@ impl Channels {
             if !handed.provider_fault {
                 return carried(passed_over);
             }
-            if let Outcome::Retry { code, why, .. } | Outcome::Refused { code, why } =
+            if let Outcome::Retry { code, why, .. } | Outcome::Refused { code, why, .. } =
                 handed.outcome
             {
                 tracing::warn!(
@@ -161,7 +161,7 @@ impl Channels {
         passed_over.pop();
         let mut last = last.unwrap_or_else(|| Carried::plain(retry("no provider")));
         // A provider at fault says nothing about the message: it is tried again.
-        if let Outcome::Refused { code, why } = last.outcome {
+        if let Outcome::Refused { code, why, .. } = last.outcome {
             last.outcome = Outcome::Retry { code, why, after: None };
         }
         last.passed_over = passed_over;
@@ -259,8 +259,7 @@ async fn found(g: &Govuk, reference: &str, now: DateTime<Utc>) -> Option<Handed>
 }
 
 fn not_a_number() -> Handed {
-    let outcome = Outcome::Refused { code: None, why: "not a telephone number" };
-    Handed { outcome, provider_id: None, unsure: false, provider_fault: false }
+    Handed::unreachable(None, "not a telephone number")
 }
 
 fn retry(why: &'static str) -> Outcome {

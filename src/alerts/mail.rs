@@ -66,7 +66,7 @@ impl Mailer {
     /// fault; with everything else another server, or this one later, may do better.
     pub(super) async fn send(&self, m: &Message, subject: &str, body: String) -> Handed {
         let Ok(to) = m.address.parse::<Mailbox>() else {
-            return Handed::refused(None, "not an e-mail address");
+            return Handed::unreachable(None, "not an e-mail address");
         };
         let domain = self.from.email.domain();
         let built = lettre::Message::builder()
@@ -93,7 +93,7 @@ fn judge(step: Step, e: &Error) -> Handed {
     let said = e.source().map(ToString::to_string).unwrap_or_default();
     match code {
         Some(status) if is_about_the_recipient(step, status, &said) => {
-            Handed::refused(code, "the mail server says that there is no such mailbox")
+            Handed::unreachable(code, "the address bounces for good")
         }
         Some(400..=499) => Handed::unwell(code, "the mail server asks to try later", None),
         Some(530 | 534 | 535 | 538) => {

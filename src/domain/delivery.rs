@@ -9,8 +9,9 @@ pub enum Outcome {
     Accepted { code: Option<u16> },
     /// Try again; `after` if the receiver said when.
     Retry { code: Option<u16>, why: &'static str, after: Option<Duration> },
-    /// Trying again cannot help: a person must.
-    Refused { code: Option<u16>, why: &'static str },
+    /// Trying again cannot help: a person must. `recipient`: their number, mailbox or system is no
+    /// use any more, so that it is a gap, and not only this message that failed.
+    Refused { code: Option<u16>, why: &'static str, recipient: bool },
 }
 
 /// Seconds between attempts: quick at first, because somebody is waiting; then patient.

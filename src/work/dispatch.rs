@@ -264,7 +264,8 @@ impl Dispatcher {
         {
             Ok(Ok(carried)) => carried,
             Ok(Err(_)) => {
-                plain(Outcome::Refused { code: None, why: "this message cannot be sent as it is" })
+                let why = "this message cannot be sent as it is";
+                plain(Outcome::Refused { code: None, why, recipient: false })
             }
             Err(_) => plain(Outcome::Retry { code: None, why: "no answer in time", after: None }),
         };
@@ -288,7 +289,8 @@ impl Dispatcher {
             provider_id: None,
             passed_over: Vec::new(),
         };
-        let broken = plain(Outcome::Refused { code: None, why: "this message cannot be read" });
+        let why = "this message cannot be read";
+        let broken = plain(Outcome::Refused { code: None, why, recipient: false });
         let (Some(channel), Ok(mut notice)) =
             (Channel::parse(&job.channel), serde_json::from_str::<Notice>(&job.notice))
         else {
@@ -363,7 +365,7 @@ impl Dispatcher {
             Outcome::Retry { code, why, after } => {
                 ("due", at + wait(n, jitter, *after), *why, *code)
             }
-            Outcome::Refused { code, why } => ("dead", at, *why, *code),
+            Outcome::Refused { code, why, .. } => ("dead", at, *why, *code),
         };
         let alert = if state == "done" { AlertState::Accepted } else { AlertState::Sending };
         self.count(&job.channel, state);
@@ -401,9 +403,13 @@ impl Dispatcher {
             "done" if heard && self.worked.news(&job.lane, &point.address, at) => {
                 vec![PointChange { worked_at: Some(at), ..point }]
             }
-            "dead" if matches!(outcome, Outcome::Refused { .. }) => {
-                vec![PointChange { failed_at: Some(at), unusable: bounced(outcome), ..point }]
-            }
+            "dead" => match outcome {
+                Outcome::Refused { why, recipient, .. } => {
+                    let unusable = recipient.then(|| (*why).to_owned());
+                    vec![PointChange { failed_at: Some(at), unusable, ..point }]
+                }
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         };
         ChangeSet {
@@ -459,23 +465,5 @@ impl Dispatcher {
                 Err(_) => tokio::time::sleep(StdDuration::from_millis(200)).await,
             }
         }
-    }
-}
-
-/// Why an address is no use any more, if a receiver's own words say so. Refusals that are about the
-/// message or about our settings leave the address as it is.
-fn bounced(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        // RFC 5321: no such mailbox; RFC 9110: gone.
-        Outcome::Refused { code: Some(550 | 551 | 553), .. } => {
-            Some("the address bounces for good".to_owned())
-        }
-        Outcome::Refused { code: Some(410), .. } => {
-            Some("the receiving system says it is gone for good".to_owned())
-        }
-        Outcome::Refused { code: None, why } if why.contains("telephone number") => {
-            Some((*why).to_owned())
-        }
-        _ => None,
     }
 }

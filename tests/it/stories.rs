@@ -32,6 +32,30 @@ fn doctor() -> String {
     )
 }
 
+/// An agency with one mobile and nothing else.
+fn one_mobile(id: &str, number: &str) -> String {
+    format!(
+        "[[agency]]\nid = \"{id}\"\nname = \"Team {id}\"\nring = \"01632 960103\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"mobile\"\nchannel = \"mobile\"\naddress = \"{number}\"\n"
+    )
+}
+
+/// The watcher's minute: the office hears of these gaps (agency and why), once each, and of no
+/// other; from then on every node knows.
+async fn told_of_gaps(story: &mut Story, gaps: &[(&str, &str)]) {
+    story.settle().await;
+    story.pending.clear();
+    for _ in 0..2 {
+        story.node().with(|s: Service| async move { s.tell_gaps().await.unwrap() }).await;
+    }
+    for (agency, why) in gaps {
+        let words = format!("URGENT: cover for Team {agency} needs attention");
+        let told = story.expect_mail(OFFICE, &words).await;
+        assert!(told.words.contains(why), "{why:?} is not in {}", told.words);
+    }
+    story.expect_nothing_more().await;
+    story.node().with(|s: Service| async move { s.refresh_directory().await.unwrap() }).await;
+}
+
 /// The police have answered: three minutes on, only social care's telephones ring.
 async fn only_social_care_goes_on(mut story: Story, means: Means, by: &str) {
     let s = story.state(&story.case()).await;
@@ -426,6 +450,70 @@ on_both! {
         story.expect_nothing_more().await;
         // Said again, it is no news.
         assert_eq!(story.receipt(&text, "permanent_failure").await, 200);
+        story.finish().await;
+    }
+
+    async fn a_number_that_twilio_refuses_at_once_is_an_urgent_gap_and_not_tried_again(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let (nobody, words) = ("+447700900401", "+447700900402");
+        twilio.refuse(nobody, 21211);
+        twilio.refuse(words, 21617);
+        let numbers = [("stopped", twilio::STOPPED), ("landline", twilio::LANDLINE), ("nobody", nobody), ("words", words)];
+        let more: String = numbers.iter().map(|(id, number)| one_mobile(id, number)).collect();
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, &more).await;
+        story.notify(triggering()).await;
+        let gaps = [("stopped", "the number has texted STOP to ours"), ("landline", "the number takes no text messages"), ("nobody", "Twilio cannot reach this number")];
+        told_of_gaps(&mut story, &gaps).await;
+        let asked: Vec<usize> = numbers.iter().map(|(_, n)| twilio.asked(n)).collect();
+        assert_eq!(asked, [1, 1, 1, 1], "refused for good is not tried again");
+        // The next alert leaves them out, and not the one whose text was at fault.
+        story.notify(triggering()).await;
+        story.settle().await;
+        let asked: Vec<usize> = numbers.iter().map(|(_, n)| twilio.asked(n)).collect();
+        assert_eq!(asked, [1, 1, 1, 2]);
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_number_that_gov_uk_notify_refuses_at_once_is_an_urgent_gap_and_not_tried_again(db: Db) {
+        let change = |c: &mut Config| c.channels.sms = vec![Provider::GovukNotify];
+        let mut story = Story::with(db, change, &one_mobile("landline", twilio::LANDLINE)).await;
+        let asked = |story: &Story| {
+            let all = story.notify.requests();
+            all.iter().filter(|(_, body)| body["phone_number"] == twilio::LANDLINE).count()
+        };
+        story.notify(triggering()).await;
+        told_of_gaps(&mut story, &[("landline", "GOV.UK Notify refuses the address")]).await;
+        assert_eq!(asked(&story), 1);
+        story.notify(triggering()).await;
+        story.settle().await;
+        assert_eq!(asked(&story), 1);
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_number_that_the_gateway_refuses_at_once_is_an_urgent_gap_and_a_message_it_refuses_is_none(db: Db) {
+        let (number, message) = ("07700 900403", "07700 900404");
+        let more = one_mobile("number", number) + &one_mobile("message", message);
+        let mut story = Story::with(db, |_| {}, &more).await;
+        story.gateway.set(&international(number), Some(Fault::BadNumber(422)));
+        story.gateway.set(&international(message), Some(Fault::Status(422)));
+        story.notify(triggering()).await;
+        // Their calls are refused as well: two points, one gap each.
+        told_of_gaps(&mut story, &[("number", "the gateway cannot reach this number"), ("number", "the gateway cannot reach this number")]).await;
+        for n in [number, message] {
+            story.gateway.set(&international(n), None);
+        }
+        story.notify(triggering()).await;
+        story.settle().await;
+        let got = |to: &str| story.all.iter().filter(|g| g.to == international(to)).count();
+        assert_eq!((got(number), got(message)), (0, 1));
+        story.pending.clear();
         story.finish().await;
     }
 
