@@ -137,6 +137,107 @@ on_both! {
         story.finish().await;
     }
 
+    async fn a_key_pressed_in_a_call_by_twilio_counts_once_and_only_if_twilio_signed_it(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.voice = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, "").await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        let case = story.case();
+        let police = story.alert(&case, "police").await;
+        let care = story.alert(&case, "social_care").await;
+        story.acknowledge(care, child_death_review::service::Reply::CanAttend).await;
+        story.plan(&case, "social_care").await;
+        story.forward(minutes(3)).await;
+        let desk = |all: Vec<twilio::Taken>| all.into_iter().rfind(|c| c.get("To") == international(POLICE_DESK)).unwrap();
+        let call = desk(twilio.taken());
+        let phase = async |story: &Story| story.state(&case).await.alerts[&police].progress.phase;
+        // Signed by somebody else, for another message, or about another key.
+        let url = call.element("Gather").attribute("action").unwrap().to_owned();
+        assert!(url.starts_with(&format!("{}/hooks/twilio/", story.node().url)), "{url}");
+        let pressed = |key: &'static str| [("CallSid", call.sid.as_str()), ("CallStatus", "in-progress"), ("Digits", key)];
+        let elsewhere = format!("{}/hooks/twilio/{}", story.node().url, Uuid::new_v4());
+        let forgeries = [
+            twilio::sign("another-token", &url, &pressed("1")),
+            twilio::sign(twilio::TOKEN, &elsewhere, &pressed("1")),
+            twilio::sign(twilio::TOKEN, &url, &pressed("2")),
+            String::new(),
+        ];
+        for forged in forgeries {
+            assert_eq!(twilio.post_signed(&url, &pressed("1"), &forged).await.0, 401);
+        }
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        // A key that means nothing is asked about again, as often as it is pressed.
+        for _ in 0..2 {
+            let (status, said) = twilio.press(&call, "7").await;
+            assert!(status == 200 && said.contains("<Gather"), "{said}");
+        }
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        let (status, said) = twilio.press(&call, "1").await;
+        assert!(status == 200 && said.contains("your agency has this"), "{said}");
+        assert_eq!(phase(&story).await, Phase::Acting);
+        let held = story.state(&case).await.alerts[&police].acknowledged.clone().unwrap();
+        assert_eq!(held.means, Means::VoiceKey);
+        let events = story.look.events(story.id(&case).await).await.len();
+        let (status, said) = twilio.press(&call, "1").await;
+        assert!(status == 200 && said.contains("<Hangup") && !said.contains("<Gather"), "{said}");
+        assert_eq!(story.look.events(story.id(&case).await).await.len(), events);
+        // Nothing is planned, so the alert comes back. The old call-back is no new answer.
+        story.forward(minutes(240)).await;
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        let events = story.look.events(story.id(&case).await).await.len();
+        assert_eq!(twilio.press(&call, "1").await.0, 200);
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        assert_eq!(story.look.events(story.id(&case).await).await.len(), events);
+        // A key in the next call is.
+        story.forward(minutes(3)).await;
+        let next = desk(twilio.taken());
+        assert_ne!(next.sid, call.sid);
+        assert_eq!(twilio.press(&next, "1").await.0, 200);
+        assert_eq!(phase(&story).await, Phase::Acting);
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn stop_texted_to_twilios_number_is_a_gap_told_to_the_office_once(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, "").await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        story.pending.clear();
+        assert_eq!(twilio.asked(&international(AMY)), 1);
+        let url = format!("{}/hooks/twilio/replies", story.node().url);
+        let from = international(AMY);
+        let stop = [("MessageSid", "SM00000000000000000000000000000001"), ("SmsStatus", "received"), ("From", from.as_str()), ("To", twilio::FROM_SMS), ("Body", "STOP")];
+        let forged = twilio::sign("another-token", &url, &stop);
+        assert_eq!(twilio.post_signed(&url, &stop, &forged).await.0, 401);
+        story.expect_nothing_more().await;
+        for _ in 0..2 {
+            let (status, said) = twilio.post(&url, &stop).await;
+            assert_eq!((status, said.as_str()), (200, "<Response/>"));
+        }
+        let told = story.expect_mail(OFFICE, "URGENT: cover for The police needs attention").await;
+        assert!(told.words.contains("replied STOP"), "{}", told.words);
+        // And the ladder moves on at once, once.
+        story.expect_rung("police", 1).await;
+        story.expect_nothing_more().await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        assert_eq!(twilio.asked(&from), 1, "no more texts go there");
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn the_api_and_spoke_to_them_by_telephone_stop_their_own_agency_only(db: Db) {
         let mut story = first_night(db).await;
         for (agency, by, means) in [("police", "self", Means::Themselves), ("social_care", "telephone", Means::Telephone)] {
