@@ -7,7 +7,7 @@ use super::worked::Worked;
 use crate::alerts::phone;
 use crate::alerts::{Carried, Channels, Message, ask_after};
 use crate::domain::alert::{AlertKind, AlertState, Channel, Notice};
-use crate::domain::delivery::{Outcome, wait};
+use crate::domain::delivery::{Outcome, jitter, wait};
 use crate::platform::clock::SharedClock;
 use crate::platform::failpoint::{Point, reach};
 use crate::platform::metrics::{Metrics, Sent};
@@ -355,15 +355,13 @@ impl Dispatcher {
         let outcome = &carried.outcome;
         let n = job.attempts + 1;
         let tried_for = at - job.created_at;
-        let jitter =
-            f64::from(job.id.as_fields().0 ^ u32::try_from(n).unwrap_or(0)) / f64::from(u32::MAX);
         let (state, next_at, word, code) = match outcome {
             Outcome::Accepted { code } => ("done", at, "accepted", *code),
             Outcome::Retry { code, why, .. } if tried_for > self.settings.give_up => {
                 ("dead", at, *why, *code)
             }
             Outcome::Retry { code, why, after } => {
-                ("due", at + wait(n, jitter, *after), *why, *code)
+                ("due", at + wait(n, jitter(job.id, n), *after), *why, *code)
             }
             Outcome::Refused { code, why, .. } => ("dead", at, *why, *code),
         };
