@@ -23,13 +23,23 @@ pub struct Carried {
     pub outcome: Outcome,
     pub provider: Option<&'static str>,
     pub provider_id: Option<String>,
+    /// Whether it may have been taken although nobody said so.
+    pub unsure: bool,
     /// Providers that were tried before, and why they did not carry it.
     pub passed_over: Vec<(&'static str, &'static str, Option<u16>)>,
 }
 
 impl Carried {
-    fn plain(outcome: Outcome) -> Self {
-        Self { outcome, provider: None, provider_id: None, passed_over: Vec::new() }
+    /// What came of it before, or without, any provider.
+    #[must_use]
+    pub fn plain(outcome: Outcome) -> Self {
+        Self { outcome, provider: None, provider_id: None, unsure: false, passed_over: Vec::new() }
+    }
+
+    /// Whether nothing of it can have left.
+    #[must_use]
+    pub fn surely_stayed(&self) -> bool {
+        !self.unsure && !matches!(self.outcome, Outcome::Accepted { .. })
     }
 }
 
@@ -133,13 +143,16 @@ impl Channels {
         turn.extend(order.iter().copied().filter(|p| self.health.is_unwell(*p)));
         let mut passed_over = Vec::new();
         let mut last = None;
+        let mut unsure = false;
         for p in turn {
             let handed = self.hand_over(p, m, now).await;
             self.health.saw(p, handed.provider_fault);
+            unsure |= handed.unsure;
             let carried = |passed_over| Carried {
                 outcome: handed.outcome.clone(),
                 provider: Some(p.word()),
                 provider_id: handed.provider_id.clone(),
+                unsure,
                 passed_over,
             };
             if !handed.provider_fault {

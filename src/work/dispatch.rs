@@ -254,20 +254,16 @@ impl Dispatcher {
         // And no channel may take longer than it was given: a mail server that says nothing at all
         // must not hold a slot for ever.
         let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind();
-        let plain = |outcome| Carried {
-            outcome,
-            provider: None,
-            provider_id: None,
-            passed_over: Vec::new(),
-        };
         let carried = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await
         {
             Ok(Ok(carried)) => carried,
             Ok(Err(_)) => {
                 let why = "this message cannot be sent as it is";
-                plain(Outcome::Refused { code: None, why, recipient: false })
+                Carried::plain(Outcome::Refused { code: None, why, recipient: false })
             }
-            Err(_) => plain(Outcome::Retry { code: None, why: "no answer in time", after: None }),
+            Err(_) => {
+                Carried::plain(Outcome::Retry { code: None, why: "no answer in time", after: None })
+            }
         };
         reach(Point::AfterSend);
         let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -283,14 +279,8 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Carried {
-        let plain = |outcome| Carried {
-            outcome,
-            provider: None,
-            provider_id: None,
-            passed_over: Vec::new(),
-        };
         let why = "this message cannot be read";
-        let broken = plain(Outcome::Refused { code: None, why, recipient: false });
+        let broken = Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         let (Some(channel), Ok(mut notice)) =
             (Channel::parse(&job.channel), serde_json::from_str::<Notice>(&job.notice))
         else {
@@ -308,17 +298,28 @@ impl Dispatcher {
             step: u32::try_from(job.step).unwrap_or(0),
             attempts: u32::try_from(job.attempts).unwrap_or(0),
         };
-        if let Some(held_back) = self.held_back(&message, now).await {
-            return plain(held_back);
+        let counted = match self.take_pace(&message, now).await {
+            Ok(counted) => counted,
+            Err(held_back) => return Carried::plain(held_back),
+        };
+        let carried = self.channels.send(&message, now).await;
+        if let Some(number) = counted
+            && carried.surely_stayed()
+        {
+            // No network saw it. Counted, an outage would hold a number back after its end.
+            let (channel, id) = (message.channel.word(), message.id);
+            if let Err(e) = self.store.give_pace_back(channel, &number, id, now).await {
+                tracing::warn!(error = %e, "a message that stayed here counts as sent");
+            }
         }
-        self.channels.send(&message, now).await
+        carried
     }
 
-    /// Slows down before a network would block the number. The ladder does not wait for it: it
-    /// goes on to the next channel or person.
-    async fn held_back(&self, m: &Message, now: DateTime<Utc>) -> Option<Outcome> {
+    /// Slows down before a network would block the number, which is given if it was counted. The
+    /// ladder does not wait for it: it goes on to the next channel or person.
+    async fn take_pace(&self, m: &Message, now: DateTime<Utc>) -> Result<Option<String>, Outcome> {
         if !matches!(m.channel, Channel::Sms | Channel::Voice) {
-            return None;
+            return Ok(None);
         }
         let words = self.channels.words_of(m);
         // "07700 900123" and "+44 7700 900123" are one handset to its network.
@@ -336,8 +337,8 @@ impl Dispatcher {
             )
             .await;
         match taken {
-            Ok(true) => None,
-            Ok(false) => Some(Outcome::Retry {
+            Ok(true) => Ok(Some(number)),
+            Ok(false) => Err(Outcome::Retry {
                 code: None,
                 why: "held back: too many messages to this number within an hour",
                 after: Some(Duration::minutes(10)),
@@ -345,7 +346,7 @@ impl Dispatcher {
             // Not to be counted is no reason not to be told.
             Err(e) => {
                 tracing::warn!(error = %e, "messages to a number cannot be counted");
-                None
+                Ok(None)
             }
         }
     }
