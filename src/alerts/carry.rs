@@ -23,13 +23,23 @@ pub struct Carried {
     pub outcome: Outcome,
     pub provider: Option<&'static str>,
     pub provider_id: Option<String>,
+    /// Whether it may have been taken although nobody said so.
+    pub unsure: bool,
     /// Providers that were tried before, and why they did not carry it.
     pub passed_over: Vec<(&'static str, &'static str, Option<u16>)>,
 }
 
 impl Carried {
-    fn plain(outcome: Outcome) -> Self {
-        Self { outcome, provider: None, provider_id: None, passed_over: Vec::new() }
+    /// What came of it before, or without, any provider.
+    #[must_use]
+    pub fn plain(outcome: Outcome) -> Self {
+        Self { outcome, provider: None, provider_id: None, unsure: false, passed_over: Vec::new() }
+    }
+
+    /// Whether nothing of it can have left.
+    #[must_use]
+    pub fn surely_stayed(&self) -> bool {
+        !self.unsure && !matches!(self.outcome, Outcome::Accepted { .. })
     }
 }
 
@@ -88,7 +98,7 @@ impl Channels {
         let is_check = m.notice.kind == AlertKind::Verify;
         if m.channel == Channel::Sms && !is_check && self.hooks.is_unusable(&m.lane) {
             let why = "no more texts go to this number: it said STOP, or it does not work";
-            return Carried::plain(Outcome::Refused { code: None, why });
+            return Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         }
         match m.channel {
             Channel::Webhook => Carried::plain(self.hooks.send(m, &self.links, now).await),
@@ -125,7 +135,7 @@ impl Channels {
     async fn by(&self, order: &[Provider], m: &Message, now: DateTime<Utc>) -> Carried {
         if order.is_empty() {
             let why = "this installation has no provider for this channel";
-            return Carried::plain(Outcome::Refused { code: None, why });
+            return Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         }
         // Well ones first, in their order; if none is well, all of them: better late than never.
         let mut turn: Vec<Provider> =
@@ -133,19 +143,22 @@ impl Channels {
         turn.extend(order.iter().copied().filter(|p| self.health.is_unwell(*p)));
         let mut passed_over = Vec::new();
         let mut last = None;
+        let mut unsure = false;
         for p in turn {
             let handed = self.hand_over(p, m, now).await;
             self.health.saw(p, handed.provider_fault);
+            unsure |= handed.unsure;
             let carried = |passed_over| Carried {
                 outcome: handed.outcome.clone(),
                 provider: Some(p.word()),
                 provider_id: handed.provider_id.clone(),
+                unsure,
                 passed_over,
             };
             if !handed.provider_fault {
                 return carried(passed_over);
             }
-            if let Outcome::Retry { code, why, .. } | Outcome::Refused { code, why } =
+            if let Outcome::Retry { code, why, .. } | Outcome::Refused { code, why, .. } =
                 handed.outcome
             {
                 tracing::warn!(
@@ -161,7 +174,7 @@ impl Channels {
         passed_over.pop();
         let mut last = last.unwrap_or_else(|| Carried::plain(retry("no provider")));
         // A provider at fault says nothing about the message: it is tried again.
-        if let Outcome::Refused { code, why } = last.outcome {
+        if let Outcome::Refused { code, why, .. } = last.outcome {
             last.outcome = Outcome::Retry { code, why, after: None };
         }
         last.passed_over = passed_over;
@@ -172,11 +185,15 @@ impl Channels {
         match (p, &self.mail, &self.govuk, &self.gateway, &self.twilio) {
             (Provider::Smtp, Some(mail), ..) => {
                 let (subject, body) = text::email(m, &self.links, &self.words);
-                let outcome = mail.send(m, &subject, body).await;
-                let provider_fault = matches!(outcome, Outcome::Retry { code: None, .. });
-                Handed { outcome, provider_id: None, unsure: false, provider_fault }
+                mail.send(m, &subject, body).await
             }
-            (Provider::GovukNotify, _, Some(g), ..) => self.by_notify(g, m, now).await,
+            (Provider::GovukNotify, _, Some(g), ..) => {
+                // Questions before and after count in: the next provider must have its time.
+                let carried = tokio::time::timeout(g.patience(), self.by_notify(g, m, now));
+                carried
+                    .await
+                    .unwrap_or_else(|_| Handed::unsure(None, "no answer from the provider in time"))
+            }
             (Provider::Gateway, _, _, Some(g), _) => self.by_gateway(g, m, now).await,
             (Provider::Twilio, _, _, _, Some(t)) => self.by_twilio(t, m, now).await,
             _ => Handed {
@@ -255,8 +272,7 @@ async fn found(g: &Govuk, reference: &str, now: DateTime<Utc>) -> Option<Handed>
 }
 
 fn not_a_number() -> Handed {
-    let outcome = Outcome::Refused { code: None, why: "not a telephone number" };
-    Handed { outcome, provider_id: None, unsure: false, provider_fault: false }
+    Handed::unreachable(None, "not a telephone number")
 }
 
 fn retry(why: &'static str) -> Outcome {

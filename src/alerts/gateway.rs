@@ -3,7 +3,8 @@
 //!
 //! The body is `{ "id", "type": "sms" | "voice", "to", "text", "say", "keys", "callback", "drill" }`
 //! in Standard Webhooks headers. Any 2xx means taken, and `{ "provider_id": "…" }` may name the
-//! message. 400 and 422 mean that this one message can never work. A repeated id is to be answered
+//! message. 400 and 422 mean that this one message can never work, and with
+//! `{ "at_fault": "number" }` that none to its number can. A repeated id is to be answered
 //! 2xx and not carried out twice, so repeating after a doubt is safe.
 
 use super::provider::{Handed, ProviderError};
@@ -109,6 +110,9 @@ impl Gateway {
                 Handed::accepted(answer.status, id.map(str::to_owned))
             }
             300..=399 => Handed::unwell(code, "the gateway answers with a redirect", None),
+            400 | 422 if answer.text("/at_fault") == Some("number") => {
+                Handed::unreachable(code, "the gateway cannot reach this number")
+            }
             400 | 422 => Handed::refused(code, "the gateway refuses this message for good"),
             401 | 403 => {
                 tracing::error!(

@@ -27,6 +27,7 @@ pub struct Govuk {
     pub(super) client: reqwest::Client,
     pub(super) key: NotifyKey,
     base: Url,
+    timeout: Duration,
     pub(super) sms_template: String,
     pub(super) email_template: String,
 }
@@ -44,9 +45,15 @@ impl Govuk {
             client: wire::client(timeout)?,
             key: NotifyKey::parse(&c.api_key).ok_or(ProviderError::NotifyKey)?,
             base: wire::join(&c.base_url, "/", "govuk_notify.base_url")?,
+            timeout,
             sms_template: c.sms_template.clone(),
             email_template: c.email_template.clone(),
         }))
+    }
+
+    /// How long one message may take here with the questions about it: twice what one call may.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout * 2
     }
 
     /// Hands over a text message. `to` is in international form, `now` the time of this attempt:

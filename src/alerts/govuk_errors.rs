@@ -1,5 +1,6 @@
 //! What GOV.UK Notify's refusals mean for us. Decided by the status and the class of the error;
-//! its message is for people and may change at any time.
+//! its message is for people and may change at any time. Only which field is wrong can be read
+//! nowhere else: a message that does not begin with it takes no address out of the plans.
 
 use super::provider::Handed;
 use super::webhook::retry_after;
@@ -11,8 +12,12 @@ pub(super) fn judge(a: &Answer, now: DateTime<Utc>) -> Handed {
     let code = Some(a.status);
     let class = a.text("/errors/0/error").unwrap_or("");
     match (a.status, class) {
-        // The request does not fit the schema: this number or address is not one.
-        (400, "ValidationError") => Handed::refused(code, "GOV.UK Notify refuses the address"),
+        // The request does not fit the schema: this number or address is not one, …
+        (400, "ValidationError") if is_about_the_address(a) => {
+            Handed::unreachable(code, "GOV.UK Notify refuses the address")
+        }
+        // … or something else of it.
+        (400, "ValidationError") => Handed::refused(code, "GOV.UK Notify refuses the message"),
         // Templates, trial mode, guest lists, rights of the service: the same at every attempt,
         // and nothing the recipient could help.
         (400, "BadRequestError") => {
@@ -53,6 +58,13 @@ pub(super) fn judge(a: &Answer, now: DateTime<Utc>) -> Handed {
         // Not an answer of Notify's: something in between spoke, or the address is wrong.
         _ => Handed::unwell(code, "an answer GOV.UK Notify does not give", None),
     }
+}
+
+fn is_about_the_address(a: &Answer) -> bool {
+    let about =
+        |said: &str| ["phone_number ", "email_address "].iter().any(|f| said.starts_with(f));
+    let errors = a.json.as_ref().and_then(|j| j["errors"].as_array());
+    errors.is_some_and(|all| all.iter().any(|e| e["message"].as_str().is_some_and(about)))
 }
 
 fn until_midnight(now: DateTime<Utc>) -> Option<Duration> {

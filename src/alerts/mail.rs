@@ -1,20 +1,22 @@
 //! E-mail by SMTP, encrypted unless configuration says otherwise.
 
 use super::Message;
+use super::provider::Handed;
+use super::smtp::{Encryption, Smtp, Step, is_about_the_recipient};
 use crate::config::{Mail, MailTls};
-use crate::domain::delivery::Outcome;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, SinglePart};
-use lettre::transport::smtp::PoolConfig;
+use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use secrecy::ExposeSecret;
+use std::error::Error as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Sends through one SMTP server over a few kept connections.
 pub struct Mailer {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    server: Smtp,
     from: Mailbox,
 }
 
@@ -38,31 +40,33 @@ impl Mailer {
         if c.host.is_empty() {
             return Ok(None);
         }
-        let tls = match c.tls {
-            MailTls::Required => Tls::Required(tls_parameters(c)?),
-            MailTls::Wrapper => Tls::Wrapper(tls_parameters(c)?),
+        let encryption = match c.tls {
+            MailTls::Required => Encryption::StartTls(tls_parameters(c)?),
+            MailTls::Wrapper => Encryption::Wrapper(tls_parameters(c)?),
             MailTls::None => {
                 tracing::warn!(host = c.host, "mail goes out without encryption (mail.tls = none)");
-                Tls::None
+                Encryption::None
             }
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&c.host)
-            .port(c.port)
-            .tls(tls)
-            .timeout(Some(Duration::from_secs(c.timeout_seconds)))
-            .pool_config(PoolConfig::new().max_size(c.connections).min_idle(0));
-        if !c.username.is_empty() {
-            builder = builder.credentials(Credentials::new(
-                c.username.clone(),
-                c.password.expose_secret().to_owned(),
-            ));
-        }
-        Ok(Some(Self { transport: builder.build(), from: c.from.parse()? }))
+        let credentials = (!c.username.is_empty())
+            .then(|| Credentials::new(c.username.clone(), c.password.expose_secret().to_owned()));
+        let server = Smtp {
+            host: c.host.clone(),
+            port: c.port,
+            encryption,
+            credentials,
+            timeout: Duration::from_secs(c.timeout_seconds),
+            keep: usize::try_from(c.connections).unwrap_or(1),
+            kept: Arc::default(),
+        };
+        Ok(Some(Self { server, from: c.from.parse()? }))
     }
 
-    pub(super) async fn send(&self, m: &Message, subject: &str, body: String) -> Outcome {
+    /// Hands over one mail. Only a mailbox that the server refuses for good is the message's own
+    /// fault; with everything else another server, or this one later, may do better.
+    pub(super) async fn send(&self, m: &Message, subject: &str, body: String) -> Handed {
         let Ok(to) = m.address.parse::<Mailbox>() else {
-            return Outcome::Refused { code: None, why: "not an e-mail address" };
+            return Handed::unreachable(None, "not an e-mail address");
         };
         let domain = self.from.email.domain();
         let built = lettre::Message::builder()
@@ -72,29 +76,46 @@ impl Mailer {
             .subject(subject)
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body));
         let Ok(mail) = built else {
-            return Outcome::Refused { code: None, why: "the message could not be put together" };
+            return Handed::refused(None, "the message could not be put together");
         };
-        match self.transport.send(mail).await {
-            Ok(_) => Outcome::Accepted { code: Some(250) },
-            Err(e) => {
-                let code = e.status().map(u16::from);
-                if e.is_permanent() {
-                    Outcome::Refused { code, why: "the mail server refused it for good" }
-                } else if e.is_transient() {
-                    Outcome::Retry { code, why: "the mail server asks to try later", after: None }
-                } else if e.is_timeout() {
-                    Outcome::Retry { code, why: "no answer in time", after: None }
-                } else if e.is_tls() {
-                    Outcome::Retry {
-                        code,
-                        why: "no encrypted connection could be made",
-                        after: None,
-                    }
-                } else {
-                    Outcome::Retry { code, why: "no connection to the mail server", after: None }
-                }
-            }
+        let mail = (mail.envelope().clone(), mail.formatted());
+        // The library's own limit is one for connecting: a server may also fall silent later.
+        match tokio::time::timeout(self.server.timeout, self.server.send(&mail.0, &mail.1)).await {
+            Ok(Ok(())) => Handed::accepted(250, None),
+            Ok(Err((step, e))) => judge(step, &e),
+            Err(_) => Handed::unsure(None, "no answer in time"),
         }
+    }
+}
+
+fn judge(step: Step, e: &Error) -> Handed {
+    let code = e.status().map(u16::from);
+    let said = e.source().map(ToString::to_string).unwrap_or_default();
+    match code {
+        Some(status) if is_about_the_recipient(step, status, &said) => {
+            Handed::unreachable(code, "the address bounces for good")
+        }
+        Some(400..=499) => Handed::unwell(code, "the mail server asks to try later", None),
+        Some(530 | 534 | 535 | 538) => {
+            tracing::error!(
+                code,
+                "the mail server does not take our name and password: look at mail.username and mail.password"
+            );
+            Handed::unwell(code, "the mail server does not take our name and password", None)
+        }
+        Some(_) => {
+            tracing::error!(code, ?step, "the mail server refuses mail of ours");
+            Handed::unwell(code, "the mail server refuses mail of ours", None)
+        }
+        None if e.is_timeout() => Handed::unwell(None, "no answer in time", None),
+        None if e.is_tls() => Handed::unwell(None, "no encrypted connection could be made", None),
+        None if e.is_client() => {
+            Handed::unwell(None, "the mail server cannot do what we need of it", None)
+        }
+        None if step == Step::Session => {
+            Handed::unwell(None, "no connection to the mail server", None)
+        }
+        None => Handed::unsure(None, "the connection to the mail server broke"),
     }
 }
 

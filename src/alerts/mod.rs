@@ -15,6 +15,7 @@ mod mail;
 pub mod phone;
 pub mod provider;
 pub mod segments;
+mod smtp;
 pub mod text;
 pub mod twilio;
 mod twilio_callbacks;

@@ -26,7 +26,13 @@ impl Handed {
 
     /// This message can never work; another message to the same provider may.
     pub(super) fn refused(code: Option<u16>, why: &'static str) -> Self {
-        let outcome = Outcome::Refused { code, why };
+        let outcome = Outcome::Refused { code, why, recipient: false };
+        Self { outcome, provider_id: None, unsure: false, provider_fault: false }
+    }
+
+    /// No message can ever reach this number or mailbox.
+    pub(super) fn unreachable(code: Option<u16>, why: &'static str) -> Self {
+        let outcome = Outcome::Refused { code, why, recipient: true };
         Self { outcome, provider_id: None, unsure: false, provider_fault: false }
     }
 

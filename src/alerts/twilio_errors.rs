@@ -16,12 +16,14 @@ pub(super) fn judge(status: u16, number: Option<u64>, after: Option<Duration>) -
             Handed::unwell(code, "Twilio does not take our account", None)
         }
         (429, _) | (_, Some(20429)) => Handed::unwell(code, "Twilio asks to slow down", after),
-        (400, Some(21610)) => Handed::refused(code, "the number has texted STOP to ours"),
-        (400, Some(21614 | 21635)) => Handed::refused(code, "the number takes no text messages"),
+        (400, Some(21610)) => Handed::unreachable(code, "the number has texted STOP to ours"),
+        (400, Some(21614 | 21635)) => {
+            Handed::unreachable(code, "the number takes no text messages")
+        }
         // Not a number (21211, 21421), not reachable (21214, 21217), a short code (21265), our own
         // (21266).
         (400, Some(21211 | 21214 | 21217 | 21265 | 21266 | 21421)) => {
-            Handed::refused(code, "Twilio cannot reach this number")
+            Handed::unreachable(code, "Twilio cannot reach this number")
         }
         (400, Some(21602 | 21617)) => Handed::refused(code, "Twilio does not take this text"),
         (500..=599, _) => Handed::failed(status, "Twilio failed", after),

@@ -54,7 +54,8 @@ impl Hooks {
             return retry(None, "the directory has no secret for this receiver", None);
         }
         let Ok(url) = self.reach.check(&m.address) else {
-            return Outcome::Refused { code: None, why: "this address may not be called" };
+            let why = "this address may not be called";
+            return Outcome::Refused { code: None, why, recipient: false };
         };
         let body = text::cloud_event(m, links).to_string();
         let (id, timestamp) = (m.id.to_string(), now.timestamp());
@@ -87,7 +88,10 @@ async fn judge(reply: reqwest::Response, now: DateTime<Utc>) -> Outcome {
     match status {
         200..=299 => Outcome::Accepted { code },
         300..=399 => retry(code, "answered with a redirect, which is not followed", after),
-        410 => Outcome::Refused { code, why: "the receiver says it is gone for good" },
+        410 => {
+            let why = "the receiving system says it is gone for good";
+            Outcome::Refused { code, why, recipient: true }
+        }
         429 => retry(code, "the receiver asks to slow down", after),
         400..=499 => retry(code, "the receiver refused it", after),
         _ => retry(code, "the receiver failed", after),

@@ -403,13 +403,15 @@ fn channels(
 }
 
 fn settings(config: &Config, lease: Duration) -> Settings {
-    let slowest = config.slowest_send();
+    // Two seconds more than all providers together: each is found out by its own limit, and this
+    // one is for what has none.
+    let slowest = config.slowest_send().saturating_add(2);
     Settings {
         in_flight: config.dispatch.in_flight,
         in_flight_per_target: config.dispatch.in_flight_per_target,
         lease,
         give_up: Duration::hours(config.dispatch.give_up_hours),
-        send_timeout: Duration::seconds(i64::try_from(slowest).unwrap_or(15)),
+        send_timeout: Duration::seconds(i64::try_from(slowest).unwrap_or(32)),
     }
 }
 

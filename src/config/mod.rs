@@ -113,14 +113,19 @@ pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
 }
 
 impl Config {
-    /// Seconds that one send may take at most: a channel's providers one after the other, and a
-    /// question to the first.
+    /// Seconds that one send may take at most: all providers of a channel, one after the other, so
+    /// that one which says nothing leaves the next its time.
     #[must_use]
     pub fn slowest_send(&self) -> u64 {
         let c = &self.channels;
-        let most = c.email.len().max(c.sms.len()).max(c.voice.len()) as u64;
-        let providers = c.timeout_seconds * (most + 1);
-        self.webhooks.timeout_seconds.max(self.mail.timeout_seconds).max(providers)
+        let one = |p: &Provider| match p {
+            Provider::Smtp => self.mail.timeout_seconds,
+            // It is asked whether it has the message already.
+            Provider::GovukNotify => c.timeout_seconds.saturating_mul(2),
+            Provider::Gateway | Provider::Twilio => c.timeout_seconds,
+        };
+        let all = |order: &[Provider]| order.iter().map(one).fold(0, u64::saturating_add);
+        self.webhooks.timeout_seconds.max(all(&c.email)).max(all(&c.sms)).max(all(&c.voice))
     }
 
     /// Checks everything that can be checked without starting, and reads the areas' directories.
@@ -191,6 +196,26 @@ mod tests {
         let said = config.check().unwrap_err().to_string();
         assert!(said.contains("crypt.master_key"), "{said}");
         assert!(said.contains("areas.files"), "{said}");
+    }
+
+    #[test]
+    fn the_slowest_send_is_all_providers_of_a_channel_and_the_default_lease_has_room_for_it() {
+        let mut c = load(None).unwrap();
+        assert_eq!(c.slowest_send(), 15);
+        c.channels.email = vec![Provider::Smtp, Provider::GovukNotify];
+        c.channels.sms = vec![Provider::GovukNotify, Provider::Gateway, Provider::Twilio];
+        c.channels.voice = vec![Provider::Gateway, Provider::Twilio];
+        assert_eq!(c.slowest_send(), 15 + 2 * 5);
+        let complaints = |c: &Config| {
+            let mut wrong = Vec::new();
+            c.dispatch.check(c.slowest_send(), &mut wrong);
+            wrong
+        };
+        assert_eq!(complaints(&c), Vec::<String>::new(), "every provider at once by the defaults");
+        c.dispatch.lease_seconds = 49;
+        assert!(complaints(&c)[0].contains("50 or more"), "{:?}", complaints(&c));
+        c.channels.email = vec![Provider::Smtp];
+        assert_eq!((c.slowest_send(), complaints(&c)), (20, Vec::new()));
     }
 
     #[test]

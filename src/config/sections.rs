@@ -192,7 +192,7 @@ impl Dispatch {
         }
         if self.lease_seconds < least {
             wrong.push(format!(
-                "dispatch.lease_seconds must be {least} or more: twice the longest timeout of mail and webhooks"
+                "dispatch.lease_seconds must be {least} or more: twice the time that a message may take, by a webhook or by all providers of its channel one after the other"
             ));
         }
     }

@@ -221,6 +221,28 @@ impl Store {
         rx.await.map_err(|_| StoreError::Corrupt("take_pace"))
     }
 
+    /// Takes back what [`Store::take_pace`] counted: that message stayed here.
+    ///
+    /// # Errors
+    /// The change was not committed.
+    pub async fn give_pace_back(
+        &self,
+        channel: &str,
+        number: &str,
+        id: Uuid,
+        at: DateTime<Utc>,
+    ) -> Result<(), CommitError> {
+        let number = self.address_digest(&format!("{channel}:{number}"));
+        self.task(Box::new(move |conn| {
+            Box::pin(async move {
+                const SQL: &str = "DELETE FROM pace WHERE number = $1 AND at = $2 AND id = $3";
+                on!(conn conn, |c| sqlx::query(SQL).bind(&number).bind(at).bind(id).execute(c).await?.rows_affected());
+                Ok(())
+            })
+        }))
+        .await
+    }
+
     /// Forgets what no limit and no replay looks back to.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::request;
 use crate::alerts::{gateway, govuk, twilio};
 use crate::platform::crypt::sha256;
 use crate::service::{ServiceError, Taken};
+use crate::store::SentRow;
 use crate::store::changes::HookRow;
 use axum::Router;
 use axum::body::Body;
@@ -112,9 +113,19 @@ fn digest(parts: &[&str]) -> Vec<u8> {
 /// Carries a call-back out once. It counts as taken only afterwards: a process that dies in between
 /// is called back again, and everything that a call-back does may be done twice without harm.
 async fn once(web: &Web, digest: Vec<u8>, carry_out: impl Future<Output = Response>) -> Response {
+    once_or(web, digest, ok(), carry_out).await
+}
+
+/// As [`once`]; whoever comes again hears `again`.
+async fn once_or(
+    web: &Web,
+    digest: Vec<u8>,
+    again: Response,
+    carry_out: impl Future<Output = Response>,
+) -> Response {
     match web.service.store.hook_was_seen(&digest).await {
         Ok(false) => {}
-        Ok(true) => return ok(),
+        Ok(true) => return again,
         Err(e) => return failed(e.into()),
     }
     let answer = carry_out.await;
@@ -223,24 +234,32 @@ async fn from_twilio(
                 Err(e) => failed(e),
             }
         }
-        (Ok(Some(sent)), twilio::Callback::Key { key, .. }) => {
-            match web.service.key(&sent, key).await {
-                Ok(Taken::Acknowledged) => {
-                    xml(twilio::thank_you("Thank you. It is recorded that your agency has this."))
-                }
-                Ok(Taken::Over) => {
-                    xml(twilio::thank_you("This has been recalled. Nothing is needed any more."))
-                }
-                Ok(Taken::HandedOn) => {
-                    xml(twilio::thank_you("Thank you. The next person will be rung."))
-                }
-                Ok(_) => xml(twilio::say_again(
-                    "That key means nothing here. Press 1 if your agency can attend, 2 if you cannot.",
-                )),
-                Err(e) => failed(e),
-            }
+        (Ok(Some(sent)), twilio::Callback::Key { sid, key }) if matches!(key, '1' | '2') => {
+            // There is no time in Twilio's signature: played again later, it would answer for
+            // somebody whose alert has come back. Other keys change nothing, and may be pressed
+            // twice in a call.
+            let d = digest(&["twilio", &sid, &key.to_string(), &message]);
+            let again = xml(twilio::thank_you("Thank you. Your answer is recorded."));
+            once_or(&web, d, again, twilio_key(&web, &sent, key)).await
         }
+        (Ok(Some(sent)), twilio::Callback::Key { key, .. }) => twilio_key(&web, &sent, key).await,
         (Ok(Some(_)), twilio::Callback::Reply { .. }) => ok(),
+    }
+}
+
+async fn twilio_key(web: &Web, sent: &SentRow, key: char) -> Response {
+    match web.service.key(sent, key).await {
+        Ok(Taken::Acknowledged) => {
+            xml(twilio::thank_you("Thank you. It is recorded that your agency has this."))
+        }
+        Ok(Taken::Over) => {
+            xml(twilio::thank_you("This has been recalled. Nothing is needed any more."))
+        }
+        Ok(Taken::HandedOn) => xml(twilio::thank_you("Thank you. The next person will be rung.")),
+        Ok(_) => xml(twilio::say_again(
+            "That key means nothing here. Press 1 if your agency can attend, 2 if you cannot.",
+        )),
+        Err(e) => failed(e),
     }
 }
 

@@ -7,7 +7,7 @@ use super::worked::Worked;
 use crate::alerts::phone;
 use crate::alerts::{Carried, Channels, Message, ask_after};
 use crate::domain::alert::{AlertKind, AlertState, Channel, Notice};
-use crate::domain::delivery::{Outcome, wait};
+use crate::domain::delivery::{Outcome, jitter, wait};
 use crate::platform::clock::SharedClock;
 use crate::platform::failpoint::{Point, reach};
 use crate::platform::metrics::{Metrics, Sent};
@@ -272,19 +272,16 @@ impl Dispatcher {
         // And no channel may take longer than it was given: a mail server that says nothing at all
         // must not hold a slot for ever.
         let attempt = AssertUnwindSafe(self.attempt(&job, now)).catch_unwind();
-        let plain = |outcome| Carried {
-            outcome,
-            provider: None,
-            provider_id: None,
-            passed_over: Vec::new(),
-        };
         let carried = match tokio::time::timeout(std_of(self.settings.send_timeout), attempt).await
         {
             Ok(Ok(carried)) => carried,
             Ok(Err(_)) => {
-                plain(Outcome::Refused { code: None, why: "this message cannot be sent as it is" })
+                let why = "this message cannot be sent as it is";
+                Carried::plain(Outcome::Refused { code: None, why, recipient: false })
             }
-            Err(_) => plain(Outcome::Retry { code: None, why: "no answer in time", after: None }),
+            Err(_) => {
+                Carried::plain(Outcome::Retry { code: None, why: "no answer in time", after: None })
+            }
         };
         reach(Point::AfterSend);
         let took = i64::try_from(started.elapsed().as_millis()).unwrap_or(i64::MAX);
@@ -300,13 +297,8 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Carried {
-        let plain = |outcome| Carried {
-            outcome,
-            provider: None,
-            provider_id: None,
-            passed_over: Vec::new(),
-        };
-        let broken = plain(Outcome::Refused { code: None, why: "this message cannot be read" });
+        let why = "this message cannot be read";
+        let broken = Carried::plain(Outcome::Refused { code: None, why, recipient: false });
         let (Some(channel), Ok(mut notice)) =
             (Channel::parse(&job.channel), serde_json::from_str::<Notice>(&job.notice))
         else {
@@ -324,17 +316,28 @@ impl Dispatcher {
             step: u32::try_from(job.step).unwrap_or(0),
             attempts: u32::try_from(job.attempts).unwrap_or(0),
         };
-        if let Some(held_back) = self.held_back(&message, now).await {
-            return plain(held_back);
+        let counted = match self.take_pace(&message, now).await {
+            Ok(counted) => counted,
+            Err(held_back) => return Carried::plain(held_back),
+        };
+        let carried = self.channels.send(&message, now).await;
+        if let Some(number) = counted
+            && carried.surely_stayed()
+        {
+            // No network saw it. Counted, an outage would hold a number back after its end.
+            let (channel, id) = (message.channel.word(), message.id);
+            if let Err(e) = self.store.give_pace_back(channel, &number, id, now).await {
+                tracing::warn!(error = %e, "a message that stayed here counts as sent");
+            }
         }
-        self.channels.send(&message, now).await
+        carried
     }
 
-    /// Slows down before a network would block the number. The ladder does not wait for it: it
-    /// goes on to the next channel or person.
-    async fn held_back(&self, m: &Message, now: DateTime<Utc>) -> Option<Outcome> {
+    /// Slows down before a network would block the number, which is given if it was counted. The
+    /// ladder does not wait for it: it goes on to the next channel or person.
+    async fn take_pace(&self, m: &Message, now: DateTime<Utc>) -> Result<Option<String>, Outcome> {
         if !matches!(m.channel, Channel::Sms | Channel::Voice) {
-            return None;
+            return Ok(None);
         }
         let words = self.channels.words_of(m);
         // "07700 900123" and "+44 7700 900123" are one handset to its network.
@@ -352,8 +355,8 @@ impl Dispatcher {
             )
             .await;
         match taken {
-            Ok(true) => None,
-            Ok(false) => Some(Outcome::Retry {
+            Ok(true) => Ok(Some(number)),
+            Ok(false) => Err(Outcome::Retry {
                 code: None,
                 why: "held back: too many messages to this number within an hour",
                 after: Some(Duration::minutes(10)),
@@ -361,7 +364,7 @@ impl Dispatcher {
             // Not to be counted is no reason not to be told.
             Err(e) => {
                 tracing::warn!(error = %e, "messages to a number cannot be counted");
-                None
+                Ok(None)
             }
         }
     }
@@ -371,17 +374,15 @@ impl Dispatcher {
         let outcome = &carried.outcome;
         let n = job.attempts + 1;
         let tried_for = at - job.created_at;
-        let jitter =
-            f64::from(job.id.as_fields().0 ^ u32::try_from(n).unwrap_or(0)) / f64::from(u32::MAX);
         let (state, next_at, word, code) = match outcome {
             Outcome::Accepted { code } => ("done", at, "accepted", *code),
             Outcome::Retry { code, why, .. } if tried_for > self.settings.give_up => {
                 ("dead", at, *why, *code)
             }
             Outcome::Retry { code, why, after } => {
-                ("due", at + wait(n, jitter, *after), *why, *code)
+                ("due", at + wait(n, jitter(job.id, n), *after), *why, *code)
             }
-            Outcome::Refused { code, why } => ("dead", at, *why, *code),
+            Outcome::Refused { code, why, .. } => ("dead", at, *why, *code),
         };
         let alert = if state == "done" { AlertState::Accepted } else { AlertState::Sending };
         self.count(&job.channel, state);
@@ -419,9 +420,13 @@ impl Dispatcher {
             "done" if heard && self.worked.news(&job.lane, &point.address, at) => {
                 vec![PointChange { worked_at: Some(at), ..point }]
             }
-            "dead" if matches!(outcome, Outcome::Refused { .. }) => {
-                vec![PointChange { failed_at: Some(at), unusable: bounced(outcome), ..point }]
-            }
+            "dead" => match outcome {
+                Outcome::Refused { why, recipient, .. } => {
+                    let unusable = recipient.then(|| (*why).to_owned());
+                    vec![PointChange { failed_at: Some(at), unusable, ..point }]
+                }
+                _ => Vec::new(),
+            },
             _ => Vec::new(),
         };
         ChangeSet {
@@ -477,23 +482,5 @@ impl Dispatcher {
                 Err(_) => tokio::time::sleep(StdDuration::from_millis(200)).await,
             }
         }
-    }
-}
-
-/// Why an address is no use any more, if a receiver's own words say so. Refusals that are about the
-/// message or about our settings leave the address as it is.
-fn bounced(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        // RFC 5321: no such mailbox; RFC 9110: gone.
-        Outcome::Refused { code: Some(550 | 551 | 553), .. } => {
-            Some("the address bounces for good".to_owned())
-        }
-        Outcome::Refused { code: Some(410), .. } => {
-            Some("the receiving system says it is gone for good".to_owned())
-        }
-        Outcome::Refused { code: None, why } if why.contains("telephone number") => {
-            Some((*why).to_owned())
-        }
-        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use crate::doubles::mail::SILENCE;
 use crate::story::*;
 use crate::support::{on_both, triggering, until};
 use crate::visitor::Visitor;
-use child_death_review::config::Config;
+use child_death_review::config::{Config, Provider};
 use child_death_review::service::Service;
 use std::time::Duration;
 
@@ -21,7 +21,95 @@ fn patient(c: &mut Config) {
     c.dispatch.lease_seconds = 200;
 }
 
+fn by_notify_too(c: &mut Config) {
+    c.channels.email = vec![Provider::Smtp, Provider::GovukNotify];
+    c.mail.username = "cdr".into();
+    c.mail.password = "synthetic".into();
+}
+
+/// Everybody's first messages, the mails among them by GOV.UK Notify, at once.
+async fn notify_takes_over(mut story: Story, why: &str) {
+    story.notify(triggering()).await;
+    story.expect_first_messages().await;
+    story.expect_nothing_more().await;
+    assert!(story.mail.got_from(0).is_empty());
+    assert_eq!(story.notify.sent().len(), 3, "no mail of the three is left");
+    let proof = format!("SELECT COUNT(*) FROM attempt WHERE outcome = 'smtp: {why}'");
+    assert!(story.look.number(&proof).await >= 2, "who was passed over is part of the proof");
+    let others = "SELECT COUNT(*) FROM delivery WHERE state <> 'done'";
+    assert_eq!(story.look.number(others).await, 0);
+    story.finish().await;
+}
+
 on_both! {
+    async fn a_mail_server_that_asks_to_come_later_hands_over_to_the_next_provider_at_once(db: Db) {
+        let story = Story::with(db, by_notify_too, "").await;
+        story.mail.answer("*", "451 not now");
+        notify_takes_over(story, "the mail server asks to try later").await;
+    }
+
+    async fn a_mail_server_that_does_not_take_our_password_hands_over_to_the_next_provider_at_once(db: Db) {
+        let story = Story::with(db, by_notify_too, "").await;
+        story.mail.answer("AUTH", "535 5.7.8 authentication failed");
+        notify_takes_over(story, "the mail server does not take our name and password").await;
+    }
+
+    async fn a_mail_server_that_blocks_our_network_hands_over_to_the_next_provider_at_once(db: Db) {
+        let story = Story::with(db, by_notify_too, "").await;
+        story.mail.answer("*", "554 we do not like your network");
+        notify_takes_over(story, "the mail server refuses mail of ours").await;
+    }
+
+    async fn a_mail_server_that_never_greets_leaves_the_next_provider_its_time(db: Db) {
+        let story = Story::with(db, by_notify_too, "").await;
+        story.mail.greet_after(None);
+        notify_takes_over(story, "no answer in time").await;
+    }
+
+    async fn without_another_provider_refused_mail_waits_until_the_server_is_mended(db: Db) {
+        let change = |c: &mut Config| c.mail.username = "cdr".into();
+        let mut story = Story::with(db, change, "").await;
+        let dead = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
+        let refusals = [("AUTH", "535 5.7.8 authentication failed"), ("*", "421 closing"), ("MAIL", "530 log in first"), ("*", "554 no"), ("MAIL", "550 we do not know you")];
+        for (command, refusal) in refusals {
+            let before = story.mail.got_from(0).len();
+            story.mail.answer(command, refusal);
+            story.notify(triggering()).await;
+            story.settle().await;
+            // Half a minute of tries.
+            story.forward(seconds(6)).await;
+            story.forward(seconds(17)).await;
+            assert_eq!(story.mail.got_from(0).len(), before, "{refusal}");
+            assert_eq!(story.look.number(dead).await, 0, "{refusal}");
+            story.mail.answer(command, "");
+            story.forward(seconds(34)).await;
+            assert_eq!(story.mail.got_from(before).len(), 3, "{refusal}");
+        }
+        assert_eq!(story.look.number("SELECT COUNT(*) FROM point WHERE unusable IS NOT NULL").await, 0);
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_block_of_our_sender_is_no_dead_mailbox_and_an_unknown_mailbox_is_one(db: Db) {
+        let mut story = Story::begin(db).await;
+        story.mail.set(AMYS_MAIL, "550 5.7.1 your network is blocked");
+        story.mail.set(CARE_MAIL, "550 5.1.1 no such user");
+        story.notify(triggering()).await;
+        story.settle().await;
+        let dead = "SELECT COUNT(*) FROM delivery WHERE state = 'dead'";
+        assert_eq!(story.look.number(&format!("{dead} AND lane LIKE '%social_care/mail'")).await, 1);
+        assert_eq!(story.look.number(dead).await, 1);
+        let gone = "SELECT COUNT(*) FROM point WHERE unusable IS NOT NULL";
+        assert_eq!(story.look.number(&format!("{gone} AND lane LIKE '%social_care/mail'")).await, 1);
+        assert_eq!(story.look.number(gone).await, 1);
+        story.mail.set(AMYS_MAIL, "");
+        story.forward(seconds(6)).await;
+        assert_eq!((mails(&story, AMYS_MAIL), mails(&story, CARE_MAIL)), (1, 0));
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn a_mailbox_that_is_refused_for_good_is_an_urgent_gap_and_left_out_from_then_on(db: Db) {
         let mut story = Story::begin(db).await;
         story.mail.set(AMYS_MAIL, "550 no such mailbox");
@@ -72,6 +160,8 @@ on_both! {
         story.notify(triggering()).await;
         story.settle().await;
         assert_eq!(mails(&story, AMYS_MAIL), 1);
+        story.forward(seconds(6)).await;
+        assert_eq!(mails(&story, AMYS_MAIL), 2, "and the first one goes later");
         story.pending.clear();
         story.finish().await;
     }

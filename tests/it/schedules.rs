@@ -294,7 +294,7 @@ impl Night<'_> {
         for n in &mut self.story.nodes {
             n.thaw();
         }
-        self.story.clock.forward(seconds(31));
+        self.story.clock.forward(seconds(61));
         self.story.watch().await;
         self.story.settle().await;
     }

@@ -32,6 +32,30 @@ fn doctor() -> String {
     )
 }
 
+/// An agency with one mobile and nothing else.
+fn one_mobile(id: &str, number: &str) -> String {
+    format!(
+        "[[agency]]\nid = \"{id}\"\nname = \"Team {id}\"\nring = \"01632 960103\"\ntold_of = [\"jar_triggered\"]\n[[agency.contact]]\nid = \"mobile\"\nchannel = \"mobile\"\naddress = \"{number}\"\n"
+    )
+}
+
+/// The watcher's minute: the office hears of these gaps (agency and why), once each, and of no
+/// other; from then on every node knows.
+async fn told_of_gaps(story: &mut Story, gaps: &[(&str, &str)]) {
+    story.settle().await;
+    story.pending.clear();
+    for _ in 0..2 {
+        story.node().with(|s: Service| async move { s.tell_gaps().await.unwrap() }).await;
+    }
+    for (agency, why) in gaps {
+        let words = format!("URGENT: cover for Team {agency} needs attention");
+        let told = story.expect_mail(OFFICE, &words).await;
+        assert!(told.words.contains(why), "{why:?} is not in {}", told.words);
+    }
+    story.expect_nothing_more().await;
+    story.node().with(|s: Service| async move { s.refresh_directory().await.unwrap() }).await;
+}
+
 /// The police have answered: three minutes on, only social care's telephones ring.
 async fn only_social_care_goes_on(mut story: Story, means: Means, by: &str) {
     let s = story.state(&story.case()).await;
@@ -110,6 +134,107 @@ on_both! {
         assert_eq!((held.means, held.person.name.as_str()), (Means::VoiceKey, "desk"));
         story.forward(minutes(3)).await;
         story.expect_rung("social_care", 2).await;
+        story.finish().await;
+    }
+
+    async fn a_key_pressed_in_a_call_by_twilio_counts_once_and_only_if_twilio_signed_it(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.voice = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, "").await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        let case = story.case();
+        let police = story.alert(&case, "police").await;
+        let care = story.alert(&case, "social_care").await;
+        story.acknowledge(care, child_death_review::service::Reply::CanAttend).await;
+        story.plan(&case, "social_care").await;
+        story.forward(minutes(3)).await;
+        let desk = |all: Vec<twilio::Taken>| all.into_iter().rfind(|c| c.get("To") == international(POLICE_DESK)).unwrap();
+        let call = desk(twilio.taken());
+        let phase = async |story: &Story| story.state(&case).await.alerts[&police].progress.phase;
+        // Signed by somebody else, for another message, or about another key.
+        let url = call.element("Gather").attribute("action").unwrap().to_owned();
+        assert!(url.starts_with(&format!("{}/hooks/twilio/", story.node().url)), "{url}");
+        let pressed = |key: &'static str| [("CallSid", call.sid.as_str()), ("CallStatus", "in-progress"), ("Digits", key)];
+        let elsewhere = format!("{}/hooks/twilio/{}", story.node().url, Uuid::new_v4());
+        let forgeries = [
+            twilio::sign("another-token", &url, &pressed("1")),
+            twilio::sign(twilio::TOKEN, &elsewhere, &pressed("1")),
+            twilio::sign(twilio::TOKEN, &url, &pressed("2")),
+            String::new(),
+        ];
+        for forged in forgeries {
+            assert_eq!(twilio.post_signed(&url, &pressed("1"), &forged).await.0, 401);
+        }
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        // A key that means nothing is asked about again, as often as it is pressed.
+        for _ in 0..2 {
+            let (status, said) = twilio.press(&call, "7").await;
+            assert!(status == 200 && said.contains("<Gather"), "{said}");
+        }
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        let (status, said) = twilio.press(&call, "1").await;
+        assert!(status == 200 && said.contains("your agency has this"), "{said}");
+        assert_eq!(phase(&story).await, Phase::Acting);
+        let held = story.state(&case).await.alerts[&police].acknowledged.clone().unwrap();
+        assert_eq!(held.means, Means::VoiceKey);
+        let events = story.look.events(story.id(&case).await).await.len();
+        let (status, said) = twilio.press(&call, "1").await;
+        assert!(status == 200 && said.contains("<Hangup") && !said.contains("<Gather"), "{said}");
+        assert_eq!(story.look.events(story.id(&case).await).await.len(), events);
+        // Nothing is planned, so the alert comes back. The old call-back is no new answer.
+        story.forward(minutes(240)).await;
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        let events = story.look.events(story.id(&case).await).await.len();
+        assert_eq!(twilio.press(&call, "1").await.0, 200);
+        assert_eq!(phase(&story).await, Phase::Climbing);
+        assert_eq!(story.look.events(story.id(&case).await).await.len(), events);
+        // A key in the next call is.
+        story.forward(minutes(3)).await;
+        let next = desk(twilio.taken());
+        assert_ne!(next.sid, call.sid);
+        assert_eq!(twilio.press(&next, "1").await.0, 200);
+        assert_eq!(phase(&story).await, Phase::Acting);
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn stop_texted_to_twilios_number_is_a_gap_told_to_the_office_once(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, "").await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        story.pending.clear();
+        assert_eq!(twilio.asked(&international(AMY)), 1);
+        let url = format!("{}/hooks/twilio/replies", story.node().url);
+        let from = international(AMY);
+        let stop = [("MessageSid", "SM00000000000000000000000000000001"), ("SmsStatus", "received"), ("From", from.as_str()), ("To", twilio::FROM_SMS), ("Body", "STOP")];
+        let forged = twilio::sign("another-token", &url, &stop);
+        assert_eq!(twilio.post_signed(&url, &stop, &forged).await.0, 401);
+        story.expect_nothing_more().await;
+        for _ in 0..2 {
+            let (status, said) = twilio.post(&url, &stop).await;
+            assert_eq!((status, said.as_str()), (200, "<Response/>"));
+        }
+        let told = story.expect_mail(OFFICE, "URGENT: cover for The police needs attention").await;
+        assert!(told.words.contains("replied STOP"), "{}", told.words);
+        // And the ladder moves on at once, once.
+        story.expect_rung("police", 1).await;
+        story.expect_nothing_more().await;
+        story.notify(triggering()).await;
+        story.settle().await;
+        assert_eq!(twilio.asked(&from), 1, "no more texts go there");
+        story.pending.clear();
         story.finish().await;
     }
 
@@ -429,6 +554,70 @@ on_both! {
         story.finish().await;
     }
 
+    async fn a_number_that_twilio_refuses_at_once_is_an_urgent_gap_and_not_tried_again(db: Db) {
+        let twilio = TwilioDouble::start().await;
+        let (nobody, words) = ("+447700900401", "+447700900402");
+        twilio.refuse(nobody, 21211);
+        twilio.refuse(words, 21617);
+        let numbers = [("stopped", twilio::STOPPED), ("landline", twilio::LANDLINE), ("nobody", nobody), ("words", words)];
+        let more: String = numbers.iter().map(|(id, number)| one_mobile(id, number)).collect();
+        let settings = twilio.config();
+        let change = move |c: &mut Config| {
+            c.twilio = settings;
+            c.channels.sms = vec![Provider::Twilio];
+        };
+        let mut story = Story::with(db, change, &more).await;
+        story.notify(triggering()).await;
+        let gaps = [("stopped", "the number has texted STOP to ours"), ("landline", "the number takes no text messages"), ("nobody", "Twilio cannot reach this number")];
+        told_of_gaps(&mut story, &gaps).await;
+        let asked: Vec<usize> = numbers.iter().map(|(_, n)| twilio.asked(n)).collect();
+        assert_eq!(asked, [1, 1, 1, 1], "refused for good is not tried again");
+        // The next alert leaves them out, and not the one whose text was at fault.
+        story.notify(triggering()).await;
+        story.settle().await;
+        let asked: Vec<usize> = numbers.iter().map(|(_, n)| twilio.asked(n)).collect();
+        assert_eq!(asked, [1, 1, 1, 2]);
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_number_that_gov_uk_notify_refuses_at_once_is_an_urgent_gap_and_not_tried_again(db: Db) {
+        let change = |c: &mut Config| c.channels.sms = vec![Provider::GovukNotify];
+        let mut story = Story::with(db, change, &one_mobile("landline", twilio::LANDLINE)).await;
+        let asked = |story: &Story| {
+            let all = story.notify.requests();
+            all.iter().filter(|(_, body)| body["phone_number"] == twilio::LANDLINE).count()
+        };
+        story.notify(triggering()).await;
+        told_of_gaps(&mut story, &[("landline", "GOV.UK Notify refuses the address")]).await;
+        assert_eq!(asked(&story), 1);
+        story.notify(triggering()).await;
+        story.settle().await;
+        assert_eq!(asked(&story), 1);
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_number_that_the_gateway_refuses_at_once_is_an_urgent_gap_and_a_message_it_refuses_is_none(db: Db) {
+        let (number, message) = ("07700 900403", "07700 900404");
+        let more = one_mobile("number", number) + &one_mobile("message", message);
+        let mut story = Story::with(db, |_| {}, &more).await;
+        story.gateway.set(&international(number), Some(Fault::BadNumber(422)));
+        story.gateway.set(&international(message), Some(Fault::Status(422)));
+        story.notify(triggering()).await;
+        // Their calls are refused as well: two points, one gap each.
+        told_of_gaps(&mut story, &[("number", "the gateway cannot reach this number"), ("number", "the gateway cannot reach this number")]).await;
+        for n in [number, message] {
+            story.gateway.set(&international(n), None);
+        }
+        story.notify(triggering()).await;
+        story.settle().await;
+        let got = |to: &str| story.all.iter().filter(|g| g.to == international(to)).count();
+        assert_eq!((got(number), got(message)), (0, 1));
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn an_agency_with_no_contact_goes_straight_to_the_named_human(db: Db) {
         let more = "[[agency]]\nid = \"coroner\"\nname = \"The coroner\"\nring = \"01632 960105\"\ntold_of = [\"jar_triggered\"]\n";
         let mut story = Story::with(db, |_| {}, more).await;
@@ -647,7 +836,7 @@ on_both! {
         story.gateway.set("sms", None);
         story.kill_and_restart(0).await;
         // On PostgreSQL nobody knows that the node is gone until its lease has run out.
-        story.clock.forward(seconds(31));
+        story.clock.forward(seconds(61));
         story.settle().await;
         assert!(story.gateway.hits() > 2, "sent again");
         // Under the same id, so that whoever got it gets it once.

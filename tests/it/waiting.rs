@@ -1,5 +1,6 @@
 //! Who has waited longest, and what the networks' limits do to that.
 
+use crate::doubles::gateway::Fault;
 use crate::story::*;
 use crate::support::{on_both, triggering, until};
 use crate::visitor::Visitor;
@@ -50,7 +51,55 @@ fn no_hour_has_more_than(most: usize, at: &[DateTime<Utc>]) {
     }
 }
 
+const HELD_BACK: &str = "SELECT COUNT(*) FROM attempt WHERE outcome LIKE 'held back%'";
+
 on_both! {
+    async fn tries_that_no_provider_took_do_not_count_and_after_an_outage_all_go_at_once(db: Db) {
+        let change = |c: &mut Config| c.dispatch.texts_an_hour = 3;
+        let mut story = Story::with(db, change, &doctor()).await;
+        story.gateway.set("sms", Some(Fault::Status(503)));
+        let cases = [story.notify(triggering()).await, story.notify(triggering()).await];
+        for wait in [0, 6, 17, 34] {
+            story.forward(seconds(wait)).await;
+        }
+        let tries = "SELECT COUNT(*) FROM attempt WHERE code = 503";
+        assert!(story.look.number(tries).await >= 24, "four tries of each of six texts");
+        let texts = |story: &Story, words: &str| {
+            story.all.iter().filter(|g| g.by == "text" && g.to == international(DOCTOR) && g.words.contains(words)).count()
+        };
+        assert_eq!(texts(&story, ""), 0);
+        story.gateway.set("sms", None);
+        story.forward(seconds(67)).await;
+        for case in &cases {
+            assert_eq!(texts(&story, &case.to_string()), 1);
+        }
+        assert_eq!(story.look.number(HELD_BACK).await, 0);
+        // Those two do: a third goes, and a fourth is held back.
+        for _ in 0..2 {
+            story.notify(triggering()).await;
+        }
+        story.settle().await;
+        assert_eq!(texts(&story, ""), 3);
+        assert!(story.look.number(HELD_BACK).await > 0);
+        story.pending.clear();
+        story.finish().await;
+    }
+
+    async fn a_try_that_may_have_reached_the_handset_counts(db: Db) {
+        let change = |c: &mut Config| c.dispatch.texts_an_hour = 2;
+        let mut story = Story::with(db, change, &doctor()).await;
+        story.gateway.set("sms", Some(Fault::AcceptThenHang));
+        story.notify(triggering()).await;
+        story.forward(seconds(6)).await;
+        assert_eq!(story.look.number(HELD_BACK).await, 0);
+        story.forward(seconds(17)).await;
+        assert_eq!(story.look.number(HELD_BACK).await, 3, "the third try of each of three texts");
+        story.gateway.set("sms", None);
+        story.settle().await;
+        story.pending.clear();
+        story.finish().await;
+    }
+
     async fn the_partner_who_has_waited_longest_is_a_figure_and_stands_on_the_board(db: Db) {
         let mut story = Story::begin(db).await;
         oldest(&story, 0).await;

@@ -27,6 +27,8 @@ pub enum Fault {
     /// Carried out, never answered.
     AcceptThenHang,
     Status(u16),
+    /// Refused with this status, and the number named as the fault.
+    BadNumber(u16),
     /// 429 with this Retry-After.
     SlowDown(u32),
     /// Carried out; answered 204 with no body.
@@ -252,6 +254,7 @@ async fn receive(State(d): State<GatewayDouble>, headers: HeaderMap, body: Bytes
         }
         Some(Fault::Silent) => StatusCode::NO_CONTENT.into_response(),
         Some(Fault::Hang | Fault::AcceptThenHang) => hang().await,
+        Some(Fault::BadNumber(s)) => reply(s, json!({ "error": "scripted", "at_fault": "number" })),
         Some(Fault::Status(s)) => reply(s, json!({ "error": "scripted" })),
         Some(Fault::SlowDown(s)) => {
             (StatusCode::TOO_MANY_REQUESTS, [("retry-after", s.to_string())]).into_response()

@@ -24,6 +24,8 @@ pub struct MailDouble {
     pub port: u16,
     got: Arc<Mutex<Vec<Mail>>>,
     moods: Arc<Mutex<Moods>>,
+    /// Commands and the reply each gets instead of a yes; `*` is any, and the greeting.
+    commands: Arc<Mutex<Moods>>,
     /// What goes before the greeting; none: nobody is ever greeted.
     greets_after: Arc<Mutex<Option<Duration>>>,
 }
@@ -36,6 +38,7 @@ impl MailDouble {
             port,
             got: Arc::default(),
             moods: Arc::default(),
+            commands: Arc::default(),
             greets_after: Arc::new(Mutex::new(Some(Duration::ZERO))),
         };
         let me = double.clone();
@@ -62,6 +65,21 @@ impl MailDouble {
         }
     }
 
+    /// How a command (`AUTH`, `MAIL`, …; `*`: every one, and the greeting) is answered from now on;
+    /// empty: as it should be.
+    pub fn answer(&self, command: &str, reply: &str) {
+        let mut commands = self.commands.lock().unwrap();
+        commands.retain(|(c, _)| c != command);
+        if !reply.is_empty() {
+            commands.push((command.to_owned(), reply.to_owned()));
+        }
+    }
+
+    fn refusal_of(&self, command: &str) -> Option<String> {
+        let commands = self.commands.lock().unwrap();
+        commands.iter().find(|(c, _)| c == command || c == "*").map(|(_, r)| r.clone())
+    }
+
     /// How long it thinks before it greets; none: it takes connections and says nothing.
     pub fn greet_after(&self, wait: Option<Duration>) {
         *self.greets_after.lock().unwrap() = wait;
@@ -77,11 +95,17 @@ impl MailDouble {
             // Held until the client hangs up.
             None => while lines.next_line().await?.is_some() {},
         }
-        write.write_all(b"220 double\r\n").await?;
+        let greeting = self.refusal_of("").unwrap_or_else(|| "220 double".to_owned());
+        write.write_all(format!("{greeting}\r\n").as_bytes()).await?;
         while let Some(line) = lines.next_line().await? {
             let word = line.split_whitespace().next().unwrap_or("").to_ascii_uppercase();
+            if let Some(refusal) = self.refusal_of(&word).filter(|_| word != "QUIT") {
+                write.write_all(format!("{refusal}\r\n").as_bytes()).await?;
+                continue;
+            }
             let reply = match word.as_str() {
-                "EHLO" => "250-double\r\n250 8BITMIME".to_owned(),
+                "EHLO" => "250-double\r\n250-AUTH PLAIN\r\n250 8BITMIME".to_owned(),
+                "AUTH" => "235 known".to_owned(),
                 "RCPT" => {
                     let address = line.split(['<', '>']).nth(1).unwrap_or("").to_owned();
                     let moods = self.moods.lock().unwrap();

@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use child_death_review::config;
 use serde_json::json;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
@@ -69,6 +69,10 @@ impl Taken {
 #[derive(Default)]
 struct Inner {
     taken: Vec<Taken>,
+    /// The numbers of all requests that were let in, one by one.
+    asked: Vec<String>,
+    /// Numbers that are always refused, with the error number.
+    refused: BTreeMap<String, u32>,
     faults: VecDeque<Fault>,
 }
 
@@ -121,6 +125,16 @@ impl TwilioDouble {
 
     pub fn fault_next(&self, fault: Fault) {
         self.inner.lock().unwrap().faults.push_back(fault);
+    }
+
+    /// Refuses a number from now on, with 400 and this error number.
+    pub fn refuse(&self, to: &str, code: u32) {
+        self.inner.lock().unwrap().refused.insert(to.to_owned(), code);
+    }
+
+    /// How often a number was asked for.
+    pub fn asked(&self, to: &str) -> usize {
+        self.inner.lock().unwrap().asked.iter().filter(|n| *n == to).count()
     }
 
     pub fn taken(&self) -> Vec<Taken> {
@@ -198,6 +212,14 @@ impl TwilioDouble {
         assert!(form.iter().all(|(n, _)| known.contains(&n.as_str())), "{form:?}");
         if !has("To") {
             return Err((400, 21604, "A 'To' phone number is required."));
+        }
+        let refused = {
+            let mut s = self.inner.lock().unwrap();
+            s.asked.push(one("To").to_owned());
+            s.refused.get(one("To")).copied()
+        };
+        if let Some(code) = refused {
+            return Err((400, code, "scripted"));
         }
         if !international(one("To")) {
             return Err((400, 21211, "Invalid 'To' Phone Number"));
