@@ -140,6 +140,9 @@ pub enum Event {
         /// Those of them that somebody had opened by then.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         opened: Vec<AlertId>,
+        /// The case whose second account this is, if it was that one's response that ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<CaseId>,
     },
     /// Made in error, or a second notification of the same death.
     NotificationWithdrawn {

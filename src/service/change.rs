@@ -126,6 +126,9 @@ impl Service {
         match decided {
             Ok((d, body)) => {
                 self.plan_of_accounts(caller, &d.state, &wish).await;
+                if matches!(wish, Prepared::DecideJar { .. } | Prepared::Withdraw { .. }) {
+                    self.over_on_accounts(caller, &d.state).await;
+                }
                 let body = body.unwrap_or_else(|| answer(&d).to_string());
                 Ok(Answer { status: 200, body, repeated: false })
             }
@@ -154,14 +157,42 @@ impl Service {
         }
     }
 
+    /// The response is over: also for those whom a second account had called by itself. If that
+    /// fails, the next step of its ladders makes it good.
+    async fn over_on_accounts(&self, caller: &Caller, first: &CaseState) {
+        for account in &first.accounts.held {
+            if let Err(e) = self.over_with(caller, first, account.case).await {
+                tracing::error!(error = %e, "a second account was not told that the response is over");
+            }
+        }
+    }
+
+    /// Ends what a second account still calls for when its first case's response is over. Whether
+    /// there was anything.
+    pub(super) async fn over_with(
+        &self,
+        caller: &Caller,
+        first: &CaseState,
+        account: CaseId,
+    ) -> Result<bool, ServiceError> {
+        let opened = self.opened_alerts(account).await?;
+        let decide = |s: &CaseState, ctx: &mut Context<'_>| Ok(case::over_with(first, s, ctx));
+        let done = self.decide(caller, account, None, &opened, decide, |_| Value::Null).await?;
+        Ok(!done.0.unchanged)
+    }
+
+    async fn opened_alerts(&self, id: CaseId) -> Result<BTreeSet<AlertId>, ServiceError> {
+        let rows = self.store.alerts(id).await?;
+        let opened = rows.iter().filter(|a| a.state == AlertState::Opened.word());
+        Ok(opened.map(|a| AlertId(a.id)).collect())
+    }
+
     /// Alerts of a case that somebody has opened, where a wish recalls any.
     async fn opened(&self, id: CaseId, wish: &Prepared) -> Result<BTreeSet<AlertId>, ServiceError> {
         if !matches!(wish, Prepared::DecideJar { .. } | Prepared::Withdraw { .. }) {
             return Ok(BTreeSet::new());
         }
-        let rows = self.store.alerts(id).await?;
-        let opened = rows.iter().filter(|a| a.state == AlertState::Opened.word());
-        Ok(opened.map(|a| AlertId(a.id)).collect())
+        self.opened_alerts(id).await
     }
 
     /// The one loop behind every change.

@@ -24,6 +24,9 @@ impl Service {
     /// # Errors
     /// The case cannot be read, or nothing can be stored.
     pub async fn escalate(&self, case: CaseId) -> Result<Escalated, ServiceError> {
+        if self.is_over_with_first(case).await? {
+            return Ok(Escalated::Stepped);
+        }
         let hurried = self.store.hurried(case).await?;
         let now = self.now();
         let decide = |s: &CaseState, _: &mut Context<'_>| {
@@ -47,6 +50,19 @@ impl Service {
             return Ok(Escalated::Nothing);
         }
         Ok(Escalated::Stepped)
+    }
+
+    /// A second account whose first case's response is over climbs no further: it is ended instead.
+    async fn is_over_with_first(&self, case: CaseId) -> Result<bool, ServiceError> {
+        let row = self.store.case_row(case).await?;
+        let Some(first) = row.and_then(|r| r.account_of) else { return Ok(false) };
+        let Some(first) = self.store.load(CaseId(first)).await? else { return Ok(false) };
+        let Some(account) = self.store.load(case).await? else { return Ok(false) };
+        // What had ended before they were merged was decided without this report: it calls on.
+        if !case::ended_since(&first.state, &account.state) {
+            return Ok(false);
+        }
+        self.over_with(&Caller::operator(), &first.state, case).await
     }
 
     /// Puts next steps right that are missing or impossibly far ahead. Whether any was.

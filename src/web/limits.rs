@@ -61,14 +61,34 @@ struct Bucket {
     at: Instant,
 }
 
-type Buckets = Mutex<HashMap<(Class, Whose), Bucket>>;
+/// Buckets, and when those that nobody uses were last thrown away.
+#[derive(Default)]
+struct Room {
+    all: HashMap<(Class, Whose), Bucket>,
+    swept: Option<Instant>,
+}
+
+impl Room {
+    /// Whether there is room for one more. Swept once a second at most: a flood of newcomers must
+    /// not make everybody wait for the sweeping.
+    fn has_room(&mut self, now: Instant) -> bool {
+        let second = Duration::from_secs(1);
+        if self.all.len() >= MOST
+            && self.swept.is_none_or(|at| now.saturating_duration_since(at) >= second)
+        {
+            self.swept = Some(now);
+            self.all.retain(|_, b| now.duration_since(b.at) < Duration::from_mins(1));
+        }
+        self.all.len() < MOST
+    }
+}
 
 /// The buckets of this process. What anybody can make up (tokens, cookies) has a room of its own, so
 /// that it never crowds out an address.
 #[derive(Default)]
 pub struct Limiter {
-    addresses: Buckets,
-    secrets: Buckets,
+    addresses: Mutex<Room>,
+    secrets: Mutex<Room>,
 }
 
 impl Limiter {
@@ -82,15 +102,12 @@ impl Limiter {
             Whose::Secret(_) => &self.secrets,
             Whose::Address(_) | Whose::Everybody => &self.addresses,
         };
-        let mut all = room.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut room = room.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (class, whose);
-        if all.len() >= MOST && !all.contains_key(&key) {
-            all.retain(|_, b| now.duration_since(b.at) < Duration::from_mins(1));
-            if all.len() >= MOST {
-                key = (class, Whose::Everybody);
-            }
+        if !room.all.contains_key(&key) && !room.has_room(now) {
+            key = (class, Whose::Everybody);
         }
-        let b = all.entry(key).or_insert(Bucket { left: most, at: now });
+        let b = room.all.entry(key).or_insert(Bucket { left: most, at: now });
         let a_second = most / 60.0;
         let passed = now.saturating_duration_since(b.at).as_secs_f64();
         b.left = (b.left + passed * a_second).min(most);
@@ -245,7 +262,7 @@ mod tests {
         for n in 0..70_000_u32 {
             l.take(Class::Pages, address(IpAddr::V4(n.into())), 60, now);
         }
-        assert!(l.addresses.lock().unwrap().len() <= MOST + 1);
+        assert!(l.addresses.lock().unwrap().all.len() <= MOST + 1);
     }
 
     #[test]

@@ -494,6 +494,21 @@ fn bytes_of(secret: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rule_about_what_goes_by_itself_shows_no_ladder() {
+    let sink = Sink::start().await;
+    let rule = "[[policy]]\nagencies = [\"*\"]\nevents = [\"jar_stood_down\", \"jar_recalled\"]\n";
+    let area = format!("{}{rule}", area_text(&sink, ""));
+    let app = App::with(Db::sqlite(), sink, &area, |_| {}, Arc::new(SystemClock)).await;
+    let who = coordinator(&app).await;
+    let (_, run) = app.get("/api/v1/directory/northshire/dry-run?kind=jar_stood_down").await;
+    assert!(run["agencies"].as_array().unwrap().is_empty(), "{run}");
+    let (_, page) =
+        app.page(&format!("{D}/policy?kind=jar_recalled&date=2026-11-28&time=03:00"), &who).await;
+    assert!(page.contains("This rule changes nothing about “Joint Agency Response stood down”"));
+    assert!(!page.contains("must acknowledge") && !page.contains("ladder is climbed"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_are_added_moved_changed_and_removed() {
     let app = App::start(Db::sqlite()).await;
     let who = coordinator(&app).await;

@@ -405,6 +405,59 @@ on_both! {
         }
     }
 
+    async fn whom_a_merged_report_had_called_is_told_when_the_response_is_over_and_called_again_when_they_are_parted(db: Db) {
+        let app = start(db, OnArrival::Show).await;
+        let a = reference(&app.notify(triggering()).await);
+        let mut other = triggering();
+        other["child"] = json!({ "family_name": "Somebodyelse" });
+        let b = reference(&app.notify(other).await);
+        let sent = || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 };
+        until("sent", sent).await;
+        let (s, said) = app.post(&format!("/api/v1/cases/{a}/merge"), json!({ "account": b, "reason": "one child" })).await;
+        assert_eq!(s, 200, "{said}");
+        let of_b = format!("FROM alert WHERE case_id = (SELECT id FROM cases WHERE reference = '{b}')");
+        let open = format!("SELECT COUNT(*) {of_b} AND phase = 'climbing'");
+        assert_eq!(app.db.number(&open).await, 4, "its own alerts run on");
+        let down = json!({ "decision": "stand_down", "reason": "a natural cause", "consulted": ["Dr A"], "decided_by": { "name": "Dr B" } });
+        assert_eq!(app.post(&format!("/api/v1/cases/{a}/jar/decisions"), down).await.0, 200);
+        until("sent", sent).await;
+        assert_eq!(app.db.number(&open).await, 0);
+        let told = |r: &str, kind: &str| {
+            let got = app.sink.got("police");
+            got.iter().filter(|g| g.json()["subject"] == json!(r) && g.json()["type"].as_str().unwrap().contains(kind)).count()
+        };
+        assert_eq!((told(&a, "stood-down"), told(&b, "stood-down")), (1, 1), "under the reference they were called by");
+        let (_, timeline) = app.get(&format!("/api/v1/cases/{b}/timeline")).await;
+        assert!(timeline.to_string().contains("a natural cause"), "{timeline}");
+        // They were two children after all: the end of the other's response is no word about this one.
+        let (s, said) = app.post(&format!("/api/v1/cases/{a}/unmerge"), json!({ "account": b, "reason": "two children" })).await;
+        assert_eq!(s, 200, "{said}");
+        until("sent", sent).await;
+        let (_, case) = app.get(&format!("/api/v1/cases/{b}")).await;
+        assert_eq!(case["standing"], "triggered", "{case}");
+        assert_eq!(app.db.number(&open).await, 4, "everybody is called again");
+        assert_eq!(told(&b, "jar.triggered"), 2);
+        let (_, first) = app.get(&format!("/api/v1/cases/{a}")).await;
+        assert_eq!(first["standing"], "not_triggered");
+        rebuilt_alike(&app).await;
+    }
+
+    async fn a_response_that_ended_before_a_merge_ends_nothing_of_the_merged_report(db: Db) {
+        let app = start(db, OnArrival::Show).await;
+        let a = reference(&app.notify(triggering()).await);
+        let down = json!({ "decision": "stand_down", "reason": "a natural cause", "consulted": ["Dr A"], "decided_by": { "name": "Dr B" } });
+        assert_eq!(app.post(&format!("/api/v1/cases/{a}/jar/decisions"), down).await.0, 200);
+        let b = reference(&app.notify(as_the_ward_says()).await);
+        let (s, said) = app.post(&format!("/api/v1/cases/{a}/merge"), json!({ "account": b, "reason": "one child" })).await;
+        assert_eq!(s, 200, "{said}");
+        let (b, _) = app.service().store.find(&Reference::parse(&b).unwrap()).await.unwrap().unwrap();
+        let open = || async { app.service().store.alerts(b).await.unwrap().iter().filter(|x| x.phase == "climbing").count() };
+        let before = open().await;
+        assert!(before > 0, "its own alerts run on");
+        app.service().escalate(b).await.unwrap();
+        assert_eq!(open().await, before, "nobody decided about this report");
+    }
+
     async fn a_decision_about_two_cases_that_is_sent_again_is_answered_and_not_made_again(db: Db) {
         let app = start(db, OnArrival::Show).await;
         let (a, b) = (reference(&app.notify(triggering()).await), reference(&app.notify(as_the_ward_says()).await));

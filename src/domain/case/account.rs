@@ -423,9 +423,12 @@ pub fn unmerge(
         reason: reason.to_owned(),
     }];
     let mut alerts = Vec::new();
-    if second.withdrawn.is_none() {
-        let due = still_called(second, second.standing, ctx);
-        still_due(second, second.standing, due, &mut alerts, lost, ctx);
+    // That its first case's response ended is no word about this child.
+    let mut alone = second.clone();
+    alone.stand_alone();
+    if alone.withdrawn.is_none() {
+        let due = still_called(&alone, alone.standing, ctx);
+        still_due(&alone, alone.standing, due, &mut alerts, lost, ctx);
     }
     super::decide::push_alerts(&mut of_second, alerts);
     Ok((of_first, of_second))

@@ -244,9 +244,51 @@ pub fn stand_down(
         .collect();
     let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
     let alerts = jar_plan::words_to_the_alerted(state, AlertKind::JarStoodDown, ctx);
-    let mut events = vec![Event::JarStoodDown { reason, consulted, decided_by, recalled, opened }];
+    let with = None;
+    let mut events =
+        vec![Event::JarStoodDown { reason, consulted, decided_by, recalled, opened, with }];
     push_alerts(&mut events, alerts);
     Ok(events)
+}
+
+/// Whether the response of a first case ended after this report had become an account of it.
+#[must_use]
+pub fn ended_since(first: &CaseState, account: &CaseState) -> bool {
+    let ended = first.withdrawn.as_ref().map(|w| w.at);
+    let ended = ended.or(first.stood_down.as_ref().map(|d| d.at));
+    account.accounts.of.as_ref().is_some_and(|of| ended.is_some_and(|e| e > of.at))
+}
+
+/// What follows on a second account when the response of its first case ended: whoever the account
+/// itself had called, under its own reference, is told so there, and its ladders stop. Nothing, if
+/// the first goes on, or there is nobody to tell.
+#[must_use]
+pub fn over_with(first: &CaseState, state: &CaseState, ctx: &mut Context<'_>) -> Vec<Event> {
+    let is_of = state.accounts.of.as_ref().is_some_and(|o| o.case == first.id);
+    let (word, reason, decided_by) = match (&first.withdrawn, &first.stood_down) {
+        (Some(w), _) => (AlertKind::JarRecalled, &w.reason, &w.decided_by),
+        (None, Some(d)) => (AlertKind::JarStoodDown, &d.reason, &d.decided_by),
+        (None, None) => return Vec::new(),
+    };
+    let called = state.alerts.values().any(|a| a.kind.is_response() && !a.recalled);
+    if !is_of || !called || state.stood_down.is_some() || state.withdrawn.is_some() {
+        return Vec::new();
+    }
+    let calls = |a: &Alert| a.kind.is_response() && !a.recalled && is_open(a);
+    let recalled: Vec<AlertId> =
+        state.alerts.iter().filter(|(_, a)| calls(a)).map(|(id, _)| *id).collect();
+    let opened = recalled.iter().copied().filter(|id| (ctx.opened)(*id)).collect();
+    let alerts = jar_plan::words_to_the_alerted(state, word, ctx);
+    let mut events = vec![Event::JarStoodDown {
+        reason: reason.clone(),
+        consulted: Vec::new(),
+        decided_by: decided_by.clone(),
+        recalled,
+        opened,
+        with: Some(first.id),
+    }];
+    push_alerts(&mut events, alerts);
+    events
 }
 
 /// A named person takes the notification back: made in error, or the same death twice. Everyone

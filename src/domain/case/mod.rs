@@ -23,8 +23,8 @@ pub use account::{
 pub use accounts::{Account, AccountOf, Accounts, facts_after};
 pub use assign::{Assign, Assignment, assign, take, undo_assign};
 pub use decide::{
-    Context, Refusal, amend, call_jar, drill, list_for_panel, notify, record_milestone, stand_down,
-    take_off_panel, withdraw,
+    Context, Refusal, amend, call_jar, drill, ended_since, list_for_panel, notify, over_with,
+    record_milestone, stand_down, take_off_panel, withdraw,
 };
 pub use document::{add_document, withdraw_document};
 pub use edit::{Edit, Put, edit, put};
@@ -89,6 +89,8 @@ pub struct StoodDown {
     pub decided_by: Person,
     /// Criteria met at that time: a new one calls the response again.
     pub met_then: Vec<String>,
+    /// With the case that this is an account of: of no meaning for it once it is parted.
+    pub with: Option<CaseId>,
 }
 
 /// Who took the notification back, and why.
@@ -171,6 +173,14 @@ impl CaseState {
     #[must_use]
     pub fn met(&self) -> Vec<String> {
         met(&self.assessment)
+    }
+
+    /// A second account that stands for itself again: it was never stood down for its own sake.
+    pub(super) fn stand_alone(&mut self) {
+        if self.stood_down.as_ref().is_some_and(|d| d.with.is_some()) {
+            self.stood_down = None;
+            self.standing = self.assessment.decision;
+        }
     }
 
     /// The category of death that was last proposed or decided.
@@ -301,9 +311,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         | Event::AccountDetached { .. }) => {
             facts_after(&mut s.facts, &mut s.accounts, at, &event);
         }
-        Event::JarStoodDown { reason, decided_by, recalled, opened, .. } => {
+        Event::JarStoodDown { reason, decided_by, recalled, opened, with, .. } => {
             s.standing = Decision::NotTriggered;
-            s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met() });
+            s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met(), with });
             recall(s, &recalled, &opened, at);
         }
         Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => {
@@ -409,7 +419,10 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 of.told.extend(told);
             }
         }
-        Event::BecameCase { .. } => s.accounts.of = None,
+        Event::BecameCase { .. } => {
+            s.accounts.of = None;
+            s.stand_alone();
+        }
         // Which cases are alike is asked of the read table.
         Event::LikenessFound { .. } | Event::LikenessSettled { .. } => {}
     }
