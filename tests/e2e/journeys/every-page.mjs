@@ -142,6 +142,7 @@ async function pages(check, demo) {
   await as.coordinator.fill("#reason", REASON);
   await send(as.coordinator);
   check.ok((await as.coordinator.textContent("h1")).includes(secret), "break-glass does not open the case");
+  await open(as.coordinator, `/cases/${secret}/plan`, "plan");
   await open(as.auditor, "/audit", "audit");
   const who = await as.auditor.$$eval("#who option", (all) => all.map((o) => [o.value, o.textContent]));
   const coordinator = who.find(([, name]) => name.includes("Coordinator Exampleby"));
@@ -172,6 +173,17 @@ async function pages(check, demo) {
   check.ok(done.status === 0, `the draft could not be made older: ${done.error ?? done.stderr}`);
   await open(as.coordinator, "/drafts", "drafts");
   check.ok((await as.coordinator.innerText("main")).includes("07700 900123"), "the draft of yesterday is not listed with where to ring");
+
+  // A page that belongs to another notification than this browser is on.
+  await caller.goto(`${url}/notify/who`);
+  await caller.locator("input[name='_draft']").first().evaluate((e) => { e.value = "0000000000000000"; });
+  await caller.fill("[id='child.family_name']", LONG);
+  await send(caller);
+  check.ok((await caller.innerText("main")).includes("belongs to another notification"), "a page of another notification was taken");
+  check.ok((await caller.innerText("main")).includes(LONG), "what was typed on it is not shown");
+  await check.look(caller, "other-notification");
+  await caller.goto(`${url}/notify/check`);
+  await caller.locator("button:has-text('Throw it away')").click();
 
   // The rest of the form, its mistakes, and what happened next.
   await on("done");
