@@ -47,6 +47,9 @@ pub(super) async fn user(config: &Config, what: UserWhat) -> Result<u8, Failure>
     if role == Role::Agency && agency.is_none() {
         return Err("role agency needs --agency".into());
     }
+    if role != Role::Agency && agency.is_some() {
+        return Err("--agency is for role agency only: whoever is bound to an agency sees nothing wider than its cases".into());
+    }
     let directory = directory_of(config)?;
     let parts = app::parts(config, directory.clone()).await?;
     let secret = if let Ok(p) = std::env::var("CDR_PASSWORD") {

@@ -5,7 +5,7 @@ use crate::alerts::Channels;
 use crate::alerts::provider::Receipt;
 use crate::service::{Service, ServiceError};
 use crate::store::SentRow;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -53,7 +53,14 @@ pub async fn follower(service: Service, mut stop: watch::Receiver<bool>) {
 async fn ask(service: &Service, channels: &Channels) -> Result<(), ServiceError> {
     let due = service.store.to_ask(service.clock.now(), 50).await?;
     let one = |sent| ask_one(service, channels, sent);
-    stream::iter(due).map(one).buffer_unordered(AT_ONCE).try_collect().await
+    let mut answers = stream::iter(due).map(one).buffer_unordered(AT_ONCE);
+    // One that cannot be taken in keeps no other from being asked.
+    while let Some(done) = answers.next().await {
+        if let Err(e) = done {
+            tracing::warn!(error = %e, "a carrier's word could not be taken in");
+        }
+    }
+    Ok(())
 }
 
 async fn ask_one(

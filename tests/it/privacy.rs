@@ -174,6 +174,9 @@ on_both! {
         assert_eq!((r.status().as_u16(), r.headers()["location"].to_str().unwrap()), (303, format!("{case}/plan").as_str()));
         let (s, page) = app.page(&format!("{case}/plan"), &police).await;
         assert!(s == 200 && page.contains("Your part in the response") && MARKS.iter().all(|m| !page.contains(m)), "{page}");
+        assert!(page.contains("name=\"agency\" value=\"police\""), "the only part there is goes with it: {page}");
+        let (s, all) = app.page(&format!("{case}/plan"), &coordinator).await;
+        assert!(s == 200 && all.contains("value=\"social_care\"") && all.contains("value=\"police\""), "{all}");
         let word = csrf(&page);
         let (s, _, page) = app.form(&format!("{case}/plan"), &police, &[("_csrf", &word), ("who", "DI Trialmoor")]).await;
         assert!(s == 422 && page.contains("DI Trialmoor") && page.to_lowercase().contains("say what your agency does"), "{s} {page}");
@@ -181,7 +184,11 @@ on_both! {
         assert_eq!((s, to.as_str()), (303, format!("{case}/plan?done=yes").as_str()));
         let (_, page) = app.page(&to, &police).await;
         assert!(page.contains("is not asked again") && page.contains("A visit at the house before noon"), "{page}");
-        assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_plan' AND case_id IS NOT NULL").await, 3);
+        assert_eq!(app.db.number("SELECT COUNT(*) FROM audit WHERE action = 'read_plan' AND case_id IS NOT NULL").await, 4);
+        // Nobody was called to a response: nothing can be entered, and that is said.
+        let quiet = app.notify(crate::support::all_no()).await["reference"].as_str().unwrap().to_owned();
+        let (s, page) = app.page(&format!("/cases/{quiet}/plan"), &coordinator).await;
+        assert!(s == 200 && page.contains("no part to enter") && !page.contains("name=\"entry\""), "{page}");
         // Whoever reads the case sees it there; an agency without an alert sees nothing at all.
         assert!(app.page(&case, &coordinator).await.1.contains("A visit at the house before noon"));
         let other = app.sign_in("other@x.example").await;

@@ -1,8 +1,8 @@
 //! An agency's part of a response: a page of its own for whoever may enter it and not read the case,
 //! and the form on the case's page.
 
-use super::case::{again, guard, posted};
-use super::{Frame, failed, signed_in};
+use super::case::{again, looking, posted};
+use super::{Frame, failed};
 use crate::auth::policy::Action;
 use crate::auth::session::Session;
 use crate::domain::event::Person;
@@ -25,12 +25,8 @@ pub(super) async fn show(
     Path(text): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (session, _) = match signed_in(&web, &headers).await {
-        Ok(s) => s,
-        Err(r) => return r,
-    };
-    let reference = match guard(&web, &session, &text, Action::EnterPlan).await {
-        Ok(r) => r,
+    let (session, _, reference) = match looking(&web, &headers, &text, Action::EnterPlan).await {
+        Ok(l) => l,
         Err(r) => return r,
     };
     let done = request::query(query.as_deref()).contains_key("done");
