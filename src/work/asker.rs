@@ -1,6 +1,6 @@
 //! Asks carriers what became of messages that they took and said no more of.
 
-use super::patience::in_time;
+use super::patience::{Rounds, in_time};
 use crate::alerts::Channels;
 use crate::alerts::provider::Receipt;
 use crate::service::{Service, ServiceError};
@@ -14,14 +14,9 @@ use tokio::sync::watch;
 const AT_ONCE: usize = 16;
 
 /// Runs until `stop` turns true.
-pub async fn asker(service: Service, channels: Arc<Channels>, mut stop: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(Duration::from_secs(2));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = stop.changed() => return,
-        }
+pub async fn asker(service: Service, channels: Arc<Channels>, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(Duration::from_secs(2), stop);
+    while rounds.next().await {
         let round = async {
             if let Err(e) = ask(&service, &channels).await {
                 tracing::warn!(error = %e, "carriers could not be asked");
@@ -33,14 +28,9 @@ pub async fn asker(service: Service, channels: Arc<Channels>, mut stop: watch::R
 
 /// Takes over a newer directory, until `stop` turns true. A round of its own: a number that was
 /// corrected on another node must not wait for a carrier that is slow to answer.
-pub async fn follower(service: Service, mut stop: watch::Receiver<bool>) {
-    let mut tick = tokio::time::interval(Duration::from_secs(2));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = stop.changed() => return,
-        }
+pub async fn follower(service: Service, stop: watch::Receiver<bool>) {
+    let mut rounds = Rounds::every(Duration::from_secs(2), stop);
+    while rounds.next().await {
         let round = async {
             if let Err(e) = service.refresh_directory().await {
                 tracing::warn!(error = %e, "the directory could not be looked at");

@@ -2,6 +2,7 @@
 //! contact point, the daily copy of open cases. Each is done once, whichever node comes first: what
 //! marks it done is committed with what it sends.
 
+use super::patience::Rounds;
 use crate::config::{Copies, Watch as Settings};
 use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice};
 use crate::domain::civil_time;
@@ -22,15 +23,10 @@ pub async fn daily(
     service: Service,
     settings: Settings,
     copies: Copies,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
-    let mut tick = tokio::time::interval(Duration::from_secs(20));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = stop.changed() => return,
-        }
+    let mut rounds = Rounds::every(Duration::from_secs(20), stop);
+    while rounds.next().await {
         let round = async {
             if let Err(e) = once(&service, &settings, &copies).await {
                 tracing::warn!(error = %e, "daily work could not be done; it is tried again");

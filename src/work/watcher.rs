@@ -3,7 +3,7 @@
 //! and tells an outside heartbeat only when every check passed: silence is the alarm.
 
 use super::escalator::escalate_once;
-use super::patience::in_time;
+use super::patience::{Rounds, in_time};
 use crate::domain::alert::{AlertKind, ContactPoint};
 use crate::domain::directory;
 use crate::domain::escalation::Ladder;
@@ -253,18 +253,13 @@ pub struct Watch {
 }
 
 /// Runs until `stop` turns true.
-pub async fn watcher(service: Service, settings: Watch, mut stop: watch::Receiver<bool>) {
+pub async fn watcher(service: Service, settings: Watch, stop: watch::Receiver<bool>) {
     let client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .timeout(StdDuration::from_secs(10))
         .build();
-    let mut tick = tokio::time::interval(settings.every);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            _ = stop.changed() => return,
-        }
+    let mut rounds = Rounds::every(settings.every, stop);
+    while rounds.next().await {
         let mut well = false;
         let round = async { well = one_round(&service).await };
         if !in_time("the watcher's round", round).await {
