@@ -1,6 +1,7 @@
 //! Puts the parts together and runs them: the only place where concrete types meet.
 
 mod lock;
+mod seats;
 mod server;
 
 pub use lock::{InUse, ServeLock};

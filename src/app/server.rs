@@ -1,23 +1,27 @@
 //! The HTTP server: connections capped in all and per address, slow headers cut off, a soft stop.
 
 use super::StartError;
+use super::seats::{Seat, Seats, affordable};
 use crate::config::Server;
 use crate::web::Peer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -48,37 +52,6 @@ pub(super) fn tls(c: &Server) -> Result<Option<TlsAcceptor>, StartError> {
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-/// Connections by address.
-#[derive(Clone, Default)]
-struct Addresses(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-struct Counted(Addresses, IpAddr);
-
-impl Addresses {
-    /// Room for one more from this address? A hospital comes from one, so the cap is wide.
-    fn enter(&self, ip: IpAddr, most: usize) -> Option<Counted> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let n = all.entry(ip).or_default();
-        if *n >= most {
-            return None;
-        }
-        *n += 1;
-        Some(Counted(self.clone(), ip))
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        let mut all = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = all.get_mut(&self.1) {
-            *n -= 1;
-            if *n == 0 {
-                all.remove(&self.1);
-            }
-        }
-    }
-}
-
 /// Serves until `stop` turns true, then lets requests under way finish for up to 20 seconds.
 pub(super) async fn run(
     listener: TcpListener,
@@ -87,42 +60,54 @@ pub(super) async fn run(
     limits: Limits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(limits.connections));
-    let addresses = Addresses::default();
+    let most = affordable(limits.connections);
+    if most < limits.connections {
+        tracing::warn!(
+            connections = most,
+            configured = limits.connections,
+            "fewer connections than configured: this process may open too few files"
+        );
+    }
+    let seats = Seats::new(most);
     let graceful = GracefulShutdown::new();
     loop {
-        let permit = tokio::select! {
-            permit = room.clone().acquire_owned() => permit,
-            _ = stop.changed() => break,
-        };
-        let Ok(permit) = permit else { return };
         let (stream, from) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(a) => a,
                 Err(e) => {
-                    // Out of file descriptors, usually: wait for some to be given back.
+                    // Out of file descriptors, usually: take one back, or wait for one.
                     tracing::warn!(error = %e, "a connection could not be accepted");
+                    seats.make_room();
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             },
             _ = stop.changed() => break,
         };
-        let Some(counted) = addresses.enter(from.ip(), (limits.connections / 2).max(1)) else {
-            continue;
+        let seat = tokio::select! {
+            seat = seats.take(from.ip()) => seat,
+            _ = stop.changed() => break,
         };
+        let Some(seat) = seat.map(Arc::new) else { continue };
         let _ = stream.set_nodelay(true);
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
-            let _held = (permit, counted);
-            match tls {
-                None => connection(stream, router, from.ip(), limits, watcher).await,
-                Some(tls) => {
-                    let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
-                    if let Ok(Ok(stream)) = shaken {
-                        connection(stream, router, from.ip(), limits, watcher).await;
+            let served = async {
+                match tls {
+                    None => connection(stream, router, from.ip(), seat.clone(), limits, watcher).await,
+                    Some(tls) => {
+                        let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
+                        if let Ok(Ok(stream)) = shaken {
+                            connection(stream, router, from.ip(), seat.clone(), limits, watcher).await;
+                        }
                     }
                 }
+            };
+            tokio::select! {
+                // First, so that nothing is begun for whoever has to leave.
+                biased;
+                () = seat.taken_away() => {}
+                () = served => {}
             }
         });
     }
@@ -130,21 +115,43 @@ pub(super) async fn run(
     let _ = tokio::time::timeout(Duration::from_secs(20), graceful.shutdown()).await;
 }
 
-async fn connection<S>(stream: S, router: Router, from: IpAddr, limits: Limits, watcher: Watcher)
-where
+async fn connection<S>(
+    stream: S,
+    router: Router,
+    from: IpAddr,
+    seat: Arc<Seat>,
+    limits: Limits,
+    watcher: Watcher,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = router.map_request(move |r: Request<Incoming>| {
-        let mut r = r.map(Body::new);
-        r.extensions_mut().insert(Peer(from));
-        r
+    let service = service_fn(move |r: Request<Incoming>| {
+        let (router, busy) = (router.clone(), seat.busy());
+        async move {
+            let Some(busy) = busy else {
+                return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
+            };
+            let mut r = r.map(Body::new);
+            r.extensions_mut().insert(Peer(from));
+            let answer: Result<Response, Infallible> = router.oneshot(r).await;
+            // Busy until the last of the answer has gone: a board that updates itself is one long
+            // answer.
+            answer.map(|a| {
+                a.map(|body| {
+                    Body::new(body.map_frame(move |frame| {
+                        let _ = &busy;
+                        frame
+                    }))
+                })
+            })
+        }
     });
     let conn = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.headers)
         .max_buf_size(64 * 1024)
         .max_headers(64)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(stream), service);
     // Errors here are clients that went away or spoke nonsense; they got their answer or left.
     let _ = watcher.watch(conn).await;
 }

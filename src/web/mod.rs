@@ -10,6 +10,7 @@ mod hooks;
 mod layers;
 pub mod limits;
 mod listing;
+mod pace;
 mod pages;
 mod problem;
 mod render;

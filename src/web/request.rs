@@ -1,6 +1,7 @@
 //! Reading requests: who calls, the body within its limits, JSON that is almost JSON.
 
 use super::Web;
+use super::pace::{Paced, TooSlow};
 use super::problem::Problem;
 use crate::auth::policy::Caller;
 use crate::domain::intake::{repair::repaired, strict};
@@ -27,23 +28,21 @@ pub fn token(headers: &HeaderMap) -> Option<&str> {
 
 /// The whole body, no longer than the limit and not slower than the patience.
 pub async fn bytes(web: &Web, body: Body) -> Result<Bytes, Problem> {
-    let limited = Limited::new(body, web.body_limit).collect();
-    match tokio::time::timeout(web.body_timeout, limited).await {
-        Ok(Ok(b)) => Ok(b.to_bytes()),
-        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
+    let paced = Paced::new(body, web.body_timeout);
+    match Limited::new(paced, web.body_limit).collect().await {
+        Ok(b) => Ok(b.to_bytes()),
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             format!("the body is larger than {} KiB", web.body_limit / 1024),
         )),
-        Ok(Err(_)) => Err(Problem::new(
+        Err(e) if e.is::<TooSlow>() => {
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", e.to_string()))
+        }
+        Err(_) => Err(Problem::new(
             StatusCode::BAD_REQUEST,
             "body_broken",
             "the body did not arrive whole",
-        )),
-        Err(_) => Err(Problem::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "too_slow",
-            "the body did not arrive in time",
         )),
     }
 }

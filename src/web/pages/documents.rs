@@ -9,6 +9,7 @@ use crate::domain::id::Reference;
 use crate::platform::crypt::same;
 use crate::service::{Kept, ServiceError, Upload, invalid};
 use crate::web::Web;
+use crate::web::pace::Paced;
 use crate::web::render::see_other;
 use axum::Router;
 use axum::body::Body;
@@ -200,21 +201,18 @@ async fn take(
     let most = web.service.documents.file + 1024 * 1024;
     let limits = SizeLimit::new().whole_stream(most).for_field("_csrf", 1024);
     let mut form = Multipart::with_constraints(
-        body.into_data_stream(),
+        Body::new(Paced::new(body, web.body_timeout)).into_data_stream(),
         boundary,
         Constraints::new().size_limit(limits),
     );
-    let patience = web.body_timeout;
     let mut known = false;
     loop {
-        let next = tokio::time::timeout(patience, form.next_field()).await;
-        let Some(mut field) = next.map_err(|_| Wrong::Broken)?.map_err(|e| broken(web, &e))? else {
+        let Some(mut field) = form.next_field().await.map_err(|e| broken(web, &e))? else {
             return Err(if known { nothing().into() } else { Wrong::Forged });
         };
         match field.name() {
             Some("_csrf") => {
-                let word = tokio::time::timeout(patience, field.text()).await;
-                let word = word.map_err(|_| Wrong::Broken)?.map_err(|e| broken(web, &e))?;
+                let word = field.text().await.map_err(|e| broken(web, &e))?;
                 if !same(word.trim().as_bytes(), frame.csrf.as_bytes()) {
                     return Err(Wrong::Forged);
                 }
@@ -224,17 +222,12 @@ async fn take(
                 let given = field.file_name().unwrap_or_default().to_owned();
                 let begun = web.service.begin_upload(&session.caller, reference, &given).await?;
                 let u = upload.insert(begun);
-                loop {
-                    let chunk = tokio::time::timeout(patience, field.chunk()).await;
-                    match chunk.map_err(|_| Wrong::Broken)?.map_err(|e| broken(web, &e))? {
-                        Some(bytes) => web.service.upload_more(u, &bytes).await?,
-                        None => break,
-                    }
+                while let Some(bytes) = field.chunk().await.map_err(|e| broken(web, &e))? {
+                    web.service.upload_more(u, &bytes).await?;
                 }
                 drop(field);
                 // Only a form that ends as a form ends has arrived whole.
-                let end = tokio::time::timeout(patience, form.next_field()).await;
-                end.map_err(|_| Wrong::Broken)?.map_err(|e| broken(web, &e))?;
+                form.next_field().await.map_err(|e| broken(web, &e))?;
                 return Ok(web.service.finish_upload(&session.caller, u).await?);
             }
             // The word comes first on our own form.
