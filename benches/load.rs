@@ -4,7 +4,7 @@
 //!     tests/with-postgres cargo bench --bench load      # PostgreSQL too
 //!     cargo bench --bench load -- w1 year               # some parts only
 //!
-//! Parts: w1 w2 w3 reach people w4 start year growth desk. The program under test is the real one, in its own
+//! Parts: w1 w2 w3 beside reach nodes slow people w4 start year growth desk. The program under test is the real one, in its own
 //! process; load generator and receivers run beside it on the same machine, so ratios within one
 //! run say more than absolute figures.
 
@@ -45,6 +45,15 @@ fn main() {
             }
             if has("w3") {
                 w3(&mut fresh(false), &sink).await;
+            }
+            if has("beside") {
+                beside(&mut fresh(false), &sink).await;
+            }
+            if let Some(admin) = admin.as_deref().filter(|_| has("nodes")) {
+                support::nodes::five(database(admin), triggering).await;
+            }
+            if has("slow") {
+                support::slow::clients(&mut fresh(false), triggering).await;
             }
             if has("reach") {
                 open_alerts(&mut fresh(false), &sink).await;
@@ -316,6 +325,40 @@ async fn w3(p: &mut Program, sink: &Sink) {
         percentile(&ms, 0.99),
         ms.last().unwrap()
     );
+}
+
+/// R8: the other four partners' times while the first one's system is broken, each way for as long
+/// as the others are measured.
+async fn beside(p: &mut Program, sink: &Sink) {
+    p.serve();
+    let others = (AGENCIES - 1) as u64;
+    let every = Duration::from_millis(100);
+    let mut normal = f64::NAN;
+    for (what, mood) in [
+        ("warming up", support::WELL),
+        ("all answer", support::WELL),
+        ("one hangs", support::HANGS),
+        ("one answers 500", support::FAILS),
+        ("one hangs up", support::HANGS_UP),
+        ("all answer again", support::WELL),
+    ] {
+        sink.first.store(mood, Ordering::Relaxed);
+        sink.reset();
+        let ms = paced(p, sink, 200, every, others).await;
+        // Of the first receiver only what it takes in counts, so these are the others' alone while
+        // it is broken.
+        let p99 = percentile(&ms, 0.99);
+        if what == "all answer" {
+            normal = p99;
+        }
+        println!(
+            "R8 {what}, {} alerts to the others: p50 {:.2} ms  p99 {p99:.2} ms, {:.2} times (target 1.5)",
+            ms.len(),
+            percentile(&ms, 0.5),
+            p99 / normal
+        );
+    }
+    p.stop();
 }
 
 /// A new death while 1,000 alerts are open and climbing: from POST to the first message of each

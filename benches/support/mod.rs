@@ -1,13 +1,15 @@
 //! What the load bench needs: a light client, light receivers, and the real program.
 
+pub mod nodes;
 pub mod people;
+pub mod slow;
 
 use base64::Engine;
 use child_death_review::alerts::signature;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,12 +26,23 @@ pub struct Sink {
     pub seen: Arc<Mutex<HashMap<String, u32>>>,
     pub arrivals: Arc<Mutex<Vec<(String, Instant)>>>,
     pub ports: Vec<u16>,
+    /// What the first receiver does; the others always answer.
+    pub first: Arc<AtomicU8>,
 }
+
+/// The first receiver answers as the others do.
+pub const WELL: u8 = 0;
+/// It takes the message and says nothing.
+pub const HANGS: u8 = 1;
+/// It is out of order.
+pub const FAILS: u8 = 2;
+/// It hangs up before it has read anything.
+pub const HANGS_UP: u8 = 3;
 
 impl Sink {
     pub async fn start() -> Self {
         let mut sink = Self::default();
-        for _ in 0..AGENCIES {
+        for i in 0..AGENCIES {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             sink.ports.push(listener.local_addr().unwrap().port());
             let s = sink.clone();
@@ -37,18 +50,34 @@ impl Sink {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();
                     let s = s.clone();
-                    tokio::spawn(async move { s.talk(stream).await });
+                    tokio::spawn(async move { s.talk(stream, i == 0).await });
                 }
             });
         }
         sink
     }
 
-    async fn talk(&self, mut stream: TcpStream) {
+    async fn talk(&self, mut stream: TcpStream, is_first: bool) {
+        let mood = || if is_first { self.first.load(Ordering::Relaxed) } else { WELL };
+        if mood() == HANGS_UP {
+            return;
+        }
         let _ = stream.set_nodelay(true);
         let mut buffer = Vec::new();
         while let Some((head, body)) = read_message(&mut stream, &mut buffer).await {
             let at = Instant::now();
+            match mood() {
+                HANGS => std::future::pending::<()>().await,
+                FAILS => {
+                    let answer = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+                    if stream.write_all(answer).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
+                HANGS_UP => return,
+                _ => {}
+            }
             let header = |name: &str| {
                 head.lines()
                     .find_map(|l| {
@@ -199,6 +228,16 @@ impl Program {
         every_death: bool,
         agencies: usize,
     ) -> Self {
+        Self::towards(database, &sink.ports, every_death, agencies)
+    }
+
+    /// The same with receivers at these ports.
+    pub fn towards(
+        database: Option<String>,
+        ports: &[u16],
+        every_death: bool,
+        agencies: usize,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let database = database
             .unwrap_or_else(|| format!("sqlite://{}", dir.path().join("bench.sqlite").display()));
@@ -207,7 +246,7 @@ impl Program {
         let mut area =
             String::from("id = \"bench\"\nname = \"Bench\"\ncall_back = \"01632 960100\"\n");
         let also = if every_death { ", \"death_notified\"" } else { "" };
-        for (i, p) in sink.ports.iter().cycle().take(agencies).enumerate() {
+        for (i, p) in ports.iter().cycle().take(agencies).enumerate() {
             area.push_str(&format!(
                 "[[agency]]\nid = \"agency{i}\"\nname = \"Agency {i}\"\nring = \"01632 960101\"\ntold_of = [\"jar_triggered\", \"jar_provisional\"{also}]\n[[agency.contact]]\nid = \"hook\"\nchannel = \"webhook\"\naddress = \"http://127.0.0.1:{p}/hook\"\nsecret = \"whsec_{secret}\"\n"
             ));
@@ -281,14 +320,16 @@ impl Program {
         }
     }
 
+    /// Other settings instead of these.
+    pub fn replace(&self, these: &str, other: &str) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        assert!(text.contains(these));
+        std::fs::write(self.config(), text.replace(these, other)).unwrap();
+    }
+
     /// Second reports are looked for as they come, as they are unless it is switched off.
     pub fn look_for_second_reports(&self) {
-        let text = std::fs::read_to_string(self.config()).unwrap();
-        std::fs::write(
-            self.config(),
-            text.replace("on_arrival = \"off\"", "on_arrival = \"attach\""),
-        )
-        .unwrap();
+        self.replace("on_arrival = \"off\"", "on_arrival = \"attach\"");
     }
 
     /// Starts serving; milliseconds from the start of the process until it is ready.
