@@ -202,4 +202,61 @@ on_both! {
         story.expect_nothing_more().await;
         story.finish().await;
     }
+
+    async fn on_the_night_on_which_clocks_go_forward_every_rung_comes_at_its_time_and_once(db: Db) {
+        clocks_change(db, "2026-03-29T01:00:00Z").await;
+    }
+
+    async fn on_the_night_on_which_clocks_go_back_every_rung_comes_at_its_time_and_once(db: Db) {
+        clocks_change(db, "2026-10-25T01:00:00Z").await;
+    }
+
+    async fn a_leap_second_repeats_nothing_and_delays_nothing_by_more_than_itself(db: Db) {
+        let mut story = Story::begin(db).await;
+        story.notify(triggering()).await;
+        story.expect_first_messages().await;
+        for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+            // The second before the rung is told twice: 23:59:59 comes again.
+            story.forward(seconds(wait - 1)).await;
+            story.forward(seconds(-1)).await;
+            story.expect_nothing_more().await;
+            story.forward(seconds(2)).await;
+            story.expect_rung("police", rung).await;
+            story.expect_rung("social_care", rung).await;
+            // And the one after it.
+            story.forward(seconds(-1)).await;
+            story.forward(seconds(1)).await;
+            story.expect_nothing_more().await;
+        }
+        assert!(story.watch().await.findings.is_empty());
+        all_is_open(&story).await;
+        story.finish().await;
+    }
+}
+
+/// A death five minutes before the clocks change at `at`: its ladder crosses that moment.
+async fn clocks_change(db: Db, at: &str) {
+    let mut story = Story::begin(db).await;
+    let at: chrono::DateTime<chrono::Utc> = at.parse().unwrap();
+    story.clock.set(at - minutes(5));
+    story.settle().await;
+    story.pending.clear();
+    story.notify(triggering()).await;
+    story.expect_first_messages().await;
+    for (rung, wait) in [(1, 180), (2, 180), (3, 240)] {
+        story.forward(seconds(wait - 1)).await;
+        story.expect_nothing_more().await;
+        story.forward(seconds(1)).await;
+        story.expect_rung("police", rung).await;
+        story.expect_rung("social_care", rung).await;
+        story.expect_nothing_more().await;
+        assert!(story.watch().await.findings.is_empty());
+    }
+    assert!(story.now() > at, "the ladder has crossed the change");
+    // The hour that comes twice, or never, leaves nothing owed and closes nothing.
+    story.forward(minutes(60)).await;
+    assert!(story.watch().await.findings.is_empty());
+    all_is_open(&story).await;
+    story.pending.clear();
+    story.finish().await;
 }
