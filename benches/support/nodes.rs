@@ -139,7 +139,10 @@ pub async fn five(database: String, body: fn(u64) -> Vec<u8>) {
     for n in &mut nodes {
         n.configure("[dispatch]\nlease_seconds = 20\n");
         n.replace("[webhooks]\n", "[webhooks]\ntimeout_seconds = 5\n");
-        n.replace("[log]\nlevel = \"error\"", "[mail]\ntimeout_seconds = 5\n[log]\nlevel = \"off\"");
+        n.replace(
+            "[log]\nlevel = \"error\"",
+            "[mail]\ntimeout_seconds = 5\n[log]\nlevel = \"off\"",
+        );
         n.serve();
     }
     let mut c = sqlx::PgConnection::connect(&database).await.unwrap();

@@ -236,23 +236,7 @@ pub async fn start(
         config.journal.anchor_file.clone(),
         upkeep_stopped,
     )));
-    let web = Web {
-        service: parts.service.clone(),
-        links: Arc::new(links),
-        tokens: Arc::new(Tokens::default()),
-        door: Arc::new(door(config, &parts.service.directory())?),
-        body_limit: config.server.body_limit_kib * 1024,
-        body_timeout: StdDuration::from_secs(config.server.body_timeout_seconds),
-        secure: config.server.public_url.starts_with("https://"),
-        templates: crate::web::templates()?,
-        write_probe: Arc::default(),
-        codes: Arc::default(),
-        hooks: Arc::new(hook_keys(config)),
-        budgets: budgets(config),
-        limiter: Arc::default(),
-        stopping: server_stopped.clone(),
-        demo,
-    };
+    let web = web(config, parts.service.clone(), links, server_stopped.clone(), demo)?;
     let tls = server::tls(&config.server)?;
     let router = crate::web::router(web);
     let limits = server::Limits {
@@ -269,6 +253,34 @@ pub async fn start(
         workers,
         handle,
         _lock: lock,
+    })
+}
+
+/// What handlers share.
+fn web(
+    config: &Config,
+    service: Service,
+    links: Links,
+    stopping: watch::Receiver<bool>,
+    demo: Option<Arc<DemoBox>>,
+) -> Result<Web, StartError> {
+    Ok(Web {
+        links: Arc::new(links),
+        tokens: Arc::new(Tokens::default()),
+        door: Arc::new(door(config, &service.directory())?),
+        body_limit: config.server.body_limit_kib * 1024,
+        body_timeout: StdDuration::from_secs(config.server.body_timeout_seconds),
+        room: crate::web::Room::default(),
+        secure: config.server.public_url.starts_with("https://"),
+        templates: crate::web::templates()?,
+        write_probe: Arc::default(),
+        codes: Arc::default(),
+        hooks: Arc::new(hook_keys(config)),
+        budgets: budgets(config),
+        limiter: Arc::default(),
+        stopping,
+        demo,
+        service,
     })
 }
 

@@ -128,7 +128,8 @@ impl Room {
 
     /// Takes the seat of the one who has been silent for longest, of this address or of all.
     fn dismiss(&mut self, of: Option<IpAddr>) -> bool {
-        let theirs = |id: &u64| of.is_none_or(|a| self.taken.get(id).is_some_and(|s| s.address == a));
+        let theirs =
+            |id: &u64| of.is_none_or(|a| self.taken.get(id).is_some_and(|s| s.address == a));
         let Some(id) = self.silent.values().copied().find(theirs) else { return false };
         let gone = self.free(id);
         if let Some(s) = &gone {

@@ -94,11 +94,14 @@ pub(super) async fn run(
         tokio::spawn(async move {
             let served = async {
                 match tls {
-                    None => connection(stream, router, from.ip(), seat.clone(), limits, watcher).await,
+                    None => {
+                        connection(stream, router, from.ip(), seat.clone(), limits, watcher).await;
+                    }
                     Some(tls) => {
                         let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
                         if let Ok(Ok(stream)) = shaken {
-                            connection(stream, router, from.ip(), seat.clone(), limits, watcher).await;
+                            connection(stream, router, from.ip(), seat.clone(), limits, watcher)
+                                .await;
                         }
                     }
                 }

@@ -3,6 +3,7 @@
 
 mod api;
 mod assets;
+mod body;
 pub mod demo;
 mod form;
 mod health;
@@ -30,6 +31,8 @@ use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use body::Room;
+
 /// What handlers share.
 #[derive(Clone)]
 pub struct Web {
@@ -40,6 +43,8 @@ pub struct Web {
     pub door: Arc<Door>,
     pub body_limit: usize,
     pub body_timeout: Duration,
+    /// What large bodies share.
+    pub room: Room,
     /// Cookies are marked secure and bound to the host.
     pub secure: bool,
     pub templates: Arc<render::Templates>,

@@ -67,9 +67,8 @@ impl HttpBody for Paced {
             return Poll::Ready(next.map(|r| r.map_err(Into::into)));
         }
         let left = me.left.0;
-        let (_, end) = me
-            .waiting
-            .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
+        let (_, end) =
+            me.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         match end.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Some(Err(TooSlow.into()))),
             Poll::Pending => Poll::Pending,

@@ -1,15 +1,13 @@
-//! Reading requests: who calls, the body within its limits, JSON that is almost JSON.
+//! Reading requests: who calls, JSON that is almost JSON.
+
+pub use super::body::bytes;
 
 use super::Web;
-use super::pace::{Paced, TooSlow};
 use super::problem::Problem;
 use crate::auth::policy::Caller;
 use crate::domain::intake::{repair::repaired, strict};
 use crate::service::{Idempotency, ServiceError};
-use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -24,27 +22,6 @@ pub async fn bearer(web: &Web, headers: &HeaderMap) -> Result<Caller, Problem> {
 pub fn token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-/// The whole body, no longer than the limit and not slower than the patience.
-pub async fn bytes(web: &Web, body: Body) -> Result<Bytes, Problem> {
-    let paced = Paced::new(body, web.body_timeout);
-    match Limited::new(paced, web.body_limit).collect().await {
-        Ok(b) => Ok(b.to_bytes()),
-        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            format!("the body is larger than {} KiB", web.body_limit / 1024),
-        )),
-        Err(e) if e.is::<TooSlow>() => {
-            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "too_slow", e.to_string()))
-        }
-        Err(_) => Err(Problem::new(
-            StatusCode::BAD_REQUEST,
-            "body_broken",
-            "the body did not arrive whole",
-        )),
-    }
 }
 
 /// A JSON body.

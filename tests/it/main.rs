@@ -37,6 +37,7 @@ mod store;
 mod stories;
 #[allow(dead_code)] // a telling has words that one slice does not use
 mod story;
+mod strain;
 mod support;
 mod visitor;
 mod waiting;

@@ -1,6 +1,7 @@
 //! The page behind an acknowledgement link. Looking at it acknowledges nothing: mail scanners look
 //! at every link. Pressing its button does.
 
+use super::arrived;
 use crate::domain::alert::{AlertState, Notice};
 use crate::domain::case::Refusal;
 use crate::domain::event::{Means, Person};
@@ -9,11 +10,10 @@ use crate::service::{Acknowledgement, HandOn, Reply, ServiceError};
 use crate::store::changes::AlertRow;
 use crate::web::Web;
 use crate::web::form::Form;
-use crate::web::request;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -82,11 +82,10 @@ pub(super) async fn send(
         Ok(found) => found,
         Err(r) => return r,
     };
-    let bytes = match request::bytes(&web, body).await {
-        Ok(b) => b,
-        Err(p) => return p.into_response(),
+    let form = match arrived(&web, body).await {
+        Ok(f) => f,
+        Err(page) => return page,
     };
-    let form = Form::parse(&bytes);
     if !super::is_ours(&headers) {
         return page(
             &web,

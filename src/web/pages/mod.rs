@@ -31,7 +31,7 @@ use crate::auth::session::{self, Session, Stage};
 use crate::service::ServiceError;
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 
@@ -235,24 +235,38 @@ pub(super) async fn change_at_all(
     Ok((session, frame, form))
 }
 
+/// What a page sent, whole, or a page that says why it could not be taken.
+async fn arrived(web: &Web, body: axum::body::Body) -> Result<super::form::Form, Response> {
+    let bytes = super::request::bytes(web, body).await.map_err(|p| {
+        let (title, advice) = match p.status {
+            StatusCode::PAYLOAD_TOO_LARGE => (
+                "Too long",
+                format!(
+                    "What you sent is larger than {} KiB. Nothing was changed. Go back and send less, or ask the panel office to import a file on the server.",
+                    web.body_limit / 1024
+                ),
+            ),
+            StatusCode::SERVICE_UNAVAILABLE => (
+                "Too much at once",
+                "Too many large pages are being sent at once. Nothing was changed. Go back and send it again in a moment.".to_owned(),
+            ),
+            _ => (
+                "Not received",
+                "The page did not arrive whole, and nothing was changed. Go back and send it again.".to_owned(),
+            ),
+        };
+        web.templates.error(p.status, title, &advice)
+    })?;
+    Ok(super::form::Form::parse(&bytes))
+}
+
 async fn own_form(
     web: &Web,
     headers: &HeaderMap,
     frame: &Frame,
     body: axum::body::Body,
 ) -> Result<super::form::Form, Response> {
-    let bytes = super::request::bytes(web, body).await.map_err(|p| match p.status {
-        StatusCode::PAYLOAD_TOO_LARGE => web.templates.error(
-            p.status,
-            "Too long",
-            &format!(
-                "What you sent is larger than {} KiB. Nothing was changed. Send it in parts, or ask the panel office to import the file on the server.",
-                web.body_limit / 1024
-            ),
-        ),
-        _ => p.into_response(),
-    })?;
-    let form = super::form::Form::parse(&bytes);
+    let form = arrived(web, body).await?;
     let word = crate::platform::crypt::same(form.get("_csrf").as_bytes(), frame.csrf.as_bytes());
     if !word || !is_ours(headers) {
         return Err(web.templates.error(

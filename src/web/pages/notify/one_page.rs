@@ -1,5 +1,6 @@
 //! The notification all on one page: one form, everything optional but a way to call back.
 
+use super::super::arrived;
 use super::flow::{KEY_LETTERS, merge};
 use super::{sent, session};
 use crate::auth::policy::Caller;
@@ -15,7 +16,7 @@ use crate::web::request;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -86,11 +87,10 @@ pub(in crate::web::pages) async fn send(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let bytes = match request::bytes(&web, body).await {
-        Ok(b) => b,
-        Err(p) => return too_much(&web, &p),
+    let typed = match arrived(&web, body).await {
+        Ok(f) => f,
+        Err(page) => return page,
     };
-    let typed = Form::parse(&bytes);
     let area = typed.get("_area").to_owned();
     let area = Some(area.as_str()).filter(|a| !a.is_empty());
     if !super::super::is_ours(&headers) {
@@ -195,14 +195,6 @@ fn received(web: &Web, receipt: &Value, rest: Option<Rest>) -> Response {
         session::keep(web, &mut r, &code);
     }
     r
-}
-
-fn too_much(web: &Web, p: &Problem) -> Response {
-    if p.status == StatusCode::PAYLOAD_TOO_LARGE {
-        let advice = "The form is too long to be sent. Go back, shorten the circumstances and send it again; what you typed is still there.";
-        return web.templates.error(p.status, "Too long", advice);
-    }
-    (p.status, p.detail.clone()).into_response()
 }
 
 /// A form has no numbers; what is not one is named like any other wrong field.

@@ -1,11 +1,11 @@
 //! Whose draft it is: the resume code in a cookie, for one shift.
 
-use super::super::{failed, is_ours, problem_page};
+use super::super::{arrived, failed, is_ours, problem_page};
 use crate::service::{Held, ServiceError};
 use crate::web::form::Form;
 use crate::web::problem::Problem;
 use crate::web::render::see_other;
-use crate::web::{Web, json_answer, request};
+use crate::web::{Web, json_answer};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -126,19 +126,12 @@ pub(super) fn unsaved(web: &Web, action: &str, form: &Form, e: ServiceError) -> 
 
 /// What was posted, from a page of ours.
 pub(super) async fn posted(web: &Web, headers: &HeaderMap, body: Body) -> Result<Form, Response> {
-    let bytes = request::bytes(web, body).await.map_err(|p| {
-        let (title, advice) = if p.status == StatusCode::PAYLOAD_TOO_LARGE {
-            ("Too long", "The page is too long to be taken, and nothing of it was saved. Go back and shorten it.")
-        } else {
-            ("Not received", "The page did not arrive whole, and nothing of it was saved. Go back and send it again.")
-        };
-        web.templates.error(p.status, title, advice)
-    })?;
+    let form = arrived(web, body).await?;
     if !is_ours(headers) {
         let advice = "Send this from the notification page itself. Nothing was changed.";
         return Err(web.templates.error(StatusCode::FORBIDDEN, "Not from this page", advice));
     }
-    Ok(Form::parse(&bytes))
+    Ok(form)
 }
 
 /// On to the next page. The script of the pages asks for an address instead of a redirect: it

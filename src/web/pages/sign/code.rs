@@ -4,15 +4,13 @@ use super::{WAIT, first_page, welcome};
 use crate::auth::enter::Entered;
 use crate::store::Factors;
 use crate::web::Web;
-use crate::web::form::Form;
-use crate::web::pages::{failed, is_ours};
+use crate::web::pages::{arrived, failed, is_ours};
 use crate::web::render::see_other;
-use crate::web::request;
 use crate::web::visitor::{Cookie, From};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::json;
 
 fn page(web: &Web, status: StatusCode, has: Factors, error: Option<&str>) -> Response {
@@ -51,11 +49,10 @@ pub(super) async fn send(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let bytes = match request::bytes(&web, body).await {
-        Ok(b) => b,
-        Err(p) => return p.into_response(),
+    let form = match arrived(&web, body).await {
+        Ok(f) => f,
+        Err(page) => return page,
     };
-    let form = Form::parse(&bytes);
     // Asked first, so that another site is answered the same whether a sign-in is half way or not.
     if !is_ours(&headers) {
         let advice = "Enter the code on the sign-in page itself. Nothing was done.";

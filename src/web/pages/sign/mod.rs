@@ -7,19 +7,17 @@ pub(super) mod passkey;
 
 pub(super) use outside::begin as begin_outside;
 
-use super::{change_at_all, is_ours};
+use super::{arrived, change_at_all, is_ours};
 use crate::auth::enter::{Entered, In};
 use crate::auth::session;
 use crate::web::Web;
-use crate::web::form::Form;
 use crate::web::render::see_other;
-use crate::web::request;
 use crate::web::visitor::{Cookie, From};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::json;
 
@@ -84,11 +82,10 @@ async fn sign_in(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let bytes = match request::bytes(&web, body).await {
-        Ok(b) => b,
-        Err(p) => return p.into_response(),
+    let form = match arrived(&web, body).await {
+        Ok(f) => f,
+        Err(page) => return page,
     };
-    let form = Form::parse(&bytes);
     let email = form.get("email");
     if !is_ours(&headers) {
         return page(&web, StatusCode::FORBIDDEN, email, Some("Sign in from this page"));
