@@ -4,7 +4,7 @@
 //!     tests/with-postgres cargo bench --bench load      # PostgreSQL too
 //!     cargo bench --bench load -- w1 year               # some parts only
 //!
-//! Parts: w1 w2 w3 beside reach nodes slow people w4 start year growth desk. The program under test is the real one, in its own
+//! Parts: w1 w2 w3 beside reach nodes slow denied people w4 start year growth desk. The program under test is the real one, in its own
 //! process; load generator and receivers run beside it on the same machine, so ratios within one
 //! run say more than absolute figures.
 
@@ -54,6 +54,9 @@ fn main() {
             }
             if has("slow") {
                 support::slow::clients(&mut fresh(false), triggering).await;
+            }
+            if has("denied") {
+                support::denied::times(&mut fresh(false), triggering).await;
             }
             if has("reach") {
                 open_alerts(&mut fresh(false), &sink).await;

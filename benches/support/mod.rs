@@ -1,5 +1,6 @@
 //! What the load bench needs: a light client, light receivers, and the real program.
 
+pub mod denied;
 pub mod nodes;
 pub mod people;
 pub mod slow;
@@ -299,8 +300,13 @@ impl Program {
 
     /// Adds an account.
     pub fn add_user(&self, email: &str, role: &str, password: &str) {
+        self.add_user_of("bench", email, role, password);
+    }
+
+    /// Adds an account of an area.
+    pub fn add_user_of(&self, area: &str, email: &str, role: &str, password: &str) {
         let args =
-            ["user", "add", "--email", email, "--name", "Bench", "--role", role, "--area", "bench"];
+            ["user", "add", "--email", email, "--name", "Bench", "--role", role, "--area", area];
         let out = self.command(&args).env("CDR_PASSWORD", password).output().unwrap();
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }

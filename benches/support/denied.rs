@@ -1,0 +1,93 @@
+//! What somebody may not see and what does not exist are answered alike; here, in equal time.
+
+use super::{Client, Program, percentile};
+use std::time::Instant;
+
+/// Asks for each in turn, so that what else the machine does falls on all alike; milliseconds.
+async fn in_turn(
+    c: &mut Client,
+    asked: &[(&str, &str, Vec<u8>, u16)],
+    times: usize,
+) -> Vec<Vec<f64>> {
+    let mut ms = vec![Vec::new(); asked.len()];
+    for n in 0..times {
+        for k in 0..asked.len() {
+            // Not always the same one first.
+            let i = (k + n) % asked.len();
+            let (method, path, body, status) = &asked[i];
+            let at = Instant::now();
+            let (got, _) = c.send(method, path, body).await;
+            ms[i].push(at.elapsed().as_secs_f64() * 1e3);
+            assert_eq!(got, *status, "{method} {path}");
+        }
+    }
+    ms.iter_mut().for_each(|m| m.sort_by(f64::total_cmp));
+    ms
+}
+
+/// The same question twice says how much the medians differ by chance.
+fn say(what: &str, names: [&str; 3], ms: &[Vec<f64>]) {
+    let p50: Vec<f64> = ms.iter().map(|m| percentile(m, 0.5) * 1e3).collect();
+    println!(
+        "Denied {what}, {} each: {} {:.0} µs, {} {:.0} µs, {} {:.0} µs (p50); apart {:+.1} %, by chance {:+.1} %",
+        ms[0].len(),
+        names[0],
+        p50[0],
+        names[1],
+        p50[1],
+        names[2],
+        p50[2],
+        (p50[0] / p50[1] - 1.0) * 100.0,
+        (p50[2] / p50[1] - 1.0) * 100.0,
+    );
+}
+
+pub async fn times(p: &mut Program, body: fn(u64) -> Vec<u8>) {
+    let other = p.dir.path().join("other.toml");
+    std::fs::write(
+        &other,
+        "id = \"other\"\nname = \"Other\"\ncall_back = \"01632 960200\"\n[[agency]]\nid = \"office\"\nname = \"Office\"\nring = \"01632 960201\"\n",
+    )
+    .unwrap();
+    p.replace("area.toml\"]", &format!("area.toml\", \"{}\"]", other.display()));
+    p.configure("[limits]\npages_a_minute = 0\napi_a_minute = 0\nsign_in_a_minute = 0\n");
+    let theirs =
+        p.run(&["token", "add", "--name", "theirs", "--scopes", "read,write", "--area", "other"]);
+    let password = "a-long-bench-passphrase-1";
+    p.add_user("here@bench.example", "coordinator", password);
+    p.add_user_of("other", "there@bench.example", "coordinator", password);
+    p.serve();
+    let mut mine = Client::connect(p.port, &p.token).await;
+    let (status, answer) = mine.send("POST", "/api/v1/notifications", &body(1)).await;
+    assert_eq!(status, 201);
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let reference = answer["reference"].as_str().unwrap();
+    let mut c = Client::connect(p.port, &theirs).await;
+    // References as they are made, of no case.
+    let (one, two) = ("CDR-7K2M-9QXA", "CDR-4H3N-8PWB");
+    let get = |r: &str, at: &str| format!("{at}/{r}");
+    for (what, at, times) in [("API", "/api/v1/cases", 2000), ("page", "/cases", 1000)] {
+        let (denied, missing, again) = (get(reference, at), get(one, at), get(two, at));
+        if at == "/cases" {
+            c = Client::sign_in(p.port, "there@bench.example", password).await;
+        }
+        let asked = [
+            ("GET", denied.as_str(), Vec::new(), 404),
+            ("GET", missing.as_str(), Vec::new(), 404),
+            ("GET", again.as_str(), Vec::new(), 404),
+        ];
+        in_turn(&mut c, &asked, 50).await;
+        let ms = in_turn(&mut c, &asked, times).await;
+        say(what, ["another area's", "missing", "missing"], &ms);
+    }
+    let form = |email: &str| format!("email={email}&password=wrong-{password}").into_bytes();
+    let mut c = Client::connect(p.port, "").await;
+    let asked = [
+        ("POST", "/sign-in", form("here@bench.example"), 422),
+        ("POST", "/sign-in", form("nobody@bench.example"), 422),
+        ("POST", "/sign-in", form("nobody2@bench.example"), 422),
+    ];
+    let ms = in_turn(&mut c, &asked, 12).await;
+    say("sign-in", ["with an account", "without", "without"], &ms);
+    p.stop();
+}
