@@ -161,11 +161,15 @@ impl Store {
         if !any {
             return Ok(0);
         }
+        const SQL: &str = "UPDATE delivery SET state = 'due', next_at = $2, lease_until = NULL, lease_token = 0 WHERE (state = 'due' AND next_at > $1) OR (state = 'leased' AND lease_until > $3)";
+        // A row that another node holds right now is left for the next look: waited for in no order,
+        // two nodes could wait for each other, and the watcher would not have looked.
+        const SKIPPING: &str = "UPDATE delivery SET state = 'due', next_at = $2, lease_until = NULL, lease_token = 0 WHERE id IN (SELECT id FROM delivery WHERE (state = 'due' AND next_at > $1) OR (state = 'leased' AND lease_until > $3) FOR UPDATE SKIP LOCKED)";
+        let sql = if self.is_sqlite() { SQL } else { SKIPPING };
         let (tx, rx) = oneshot::channel();
         self.task(Box::new(move |conn| {
             Box::pin(async move {
-                const SQL: &str = "UPDATE delivery SET state = 'due', next_at = $2, lease_until = NULL, lease_token = 0 WHERE (state = 'due' AND next_at > $1) OR (state = 'leased' AND lease_until > $3)";
-                let n = on!(conn conn, |c| sqlx::query(SQL).bind(limit).bind(now).bind(leased).execute(c).await?.rows_affected());
+                let n = on!(conn conn, |c| sqlx::query(sql).bind(limit).bind(now).bind(leased).execute(c).await?.rows_affected());
                 let _ = tx.send(n);
                 Ok(())
             })

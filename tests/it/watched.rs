@@ -75,6 +75,34 @@ on_both! {
     }
 }
 
+/// Another node, frozen in the middle of a change, holds a message; the watcher has looked, and put
+/// the others right, and can write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_a_frozen_node_holds_is_left_for_the_next_look() {
+    let mut app = App::start(Db::postgres().await).await;
+    app.notify(triggering()).await;
+    until("sent", || async { app.service().store.outbox_figures().await.unwrap().waiting == 0 })
+        .await;
+    app.stop().await;
+    let far = "UPDATE delivery SET state = 'due', next_at = now() + interval '1 day'";
+    assert_eq!(app.db.run(far).await.unwrap(), 5);
+    let key = config_for(&app.db).crypt.master_key;
+    let (store, frozen) = (open(&app.db, &key).await, open(&app.db, &key).await);
+    frozen.can_write().await.unwrap();
+    let mut c = sqlx::PgConnection::connect(&app.db.url).await.unwrap();
+    let mut held = c.begin().await.unwrap();
+    let one = "SELECT id FROM delivery ORDER BY id LIMIT 1 FOR UPDATE";
+    sqlx::query(one).execute(&mut *held).await.unwrap();
+    let ready = "SELECT name FROM counter WHERE name LIKE 'ready%' FOR UPDATE";
+    sqlx::query(ready).execute(&mut *held).await.unwrap();
+    // A lock is waited for five seconds, and then it would be an error.
+    let (looked, wrote) = tokio::join!(store.clamp_retries(Utc::now()), store.can_write());
+    assert_eq!(looked.unwrap(), 4);
+    wrote.unwrap();
+    held.rollback().await.unwrap();
+    assert_eq!(store.clamp_retries(Utc::now()).await.unwrap(), 1);
+}
+
 /// Both messages of a rung refused at the same moment, each recorded by another node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_messages_that_fail_at_once_on_two_nodes_the_second_sees_the_first() {
