@@ -35,6 +35,7 @@ pub struct Cli {
 enum Command {
     /// Start everything with a synthetic county and catchers for mail and webhooks
     Demo {
+        /// The address that it is served at
         #[arg(long, default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
         /// Folder for the database, the keys and demo.json
@@ -93,6 +94,7 @@ enum Command {
     },
     /// Write a consistent copy of the database while it is in use
     Backup {
+        /// The file to write; a file that is there already is not written over
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -113,6 +115,7 @@ enum Command {
     },
     /// Tell every partner as if a Joint Agency Response had been triggered, and say who was reached
     Drill {
+        /// The area, if there are several
         #[arg(long)]
         area: Option<String>,
         /// How long to wait for answers
@@ -121,8 +124,10 @@ enum Command {
     },
     /// Print the emergency card: whom to ring, in which order, when the service is down
     Card {
+        /// The area, if there are several
         #[arg(long)]
         area: Option<String>,
+        /// The PDF to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -130,8 +135,10 @@ enum Command {
     Outbox,
     /// Make realistic synthetic cases, the same for the same seed
     Seed {
+        /// How many
         #[arg(long, default_value_t = 40)]
         cases: u32,
+        /// Which ones: the same number makes the same cases
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
@@ -147,11 +154,13 @@ enum ExportWhat {
         /// Last day of death
         #[arg(long, value_name = "DATE")]
         to: NaiveDate,
+        /// The format
         #[arg(long, value_name = "csv|json")]
         format: String,
         /// Folder to write into; made if it is not there
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+        /// Only this area's deaths
         #[arg(long)]
         area: Option<String>,
     },
@@ -175,8 +184,10 @@ enum ImportWhat {
 enum UserWhat {
     /// Invite somebody: they get a link by e-mail to set up how they sign in
     Invite {
+        /// Their address: the link goes there, and they sign in with it
         #[arg(long)]
         email: String,
+        /// Their name, as others see it
         #[arg(long)]
         name: String,
         /// administrator, coordinator, `designated_doctor`, `on_call`, agency, auditor, notifier,
@@ -195,8 +206,10 @@ enum UserWhat {
     },
     /// Add an account; the password is read from `CDR_PASSWORD` or standard input
     Add {
+        /// The address that they sign in with
         #[arg(long)]
         email: String,
+        /// Their name, as others see it
         #[arg(long)]
         name: String,
         /// administrator, coordinator, `designated_doctor`, `on_call`, agency, auditor, notifier,
@@ -216,18 +229,22 @@ enum UserWhat {
 enum TokenWhat {
     /// Make a token and print it once
     Add {
+        /// What it is called, to revoke it by
         #[arg(long)]
         name: String,
         /// notify, read, write, acknowledge, export, metrics (comma-separated)
         #[arg(long, value_delimiter = ',')]
         scopes: Vec<String>,
+        /// Only this area's cases, in place of all
         #[arg(long)]
         area: Option<String>,
+        /// For the system of this agency, which sees its own alerts only
         #[arg(long)]
         agency: Option<String>,
     },
     /// Revoke every token of this name
     Revoke {
+        /// What it is called
         #[arg(long)]
         name: String,
     },
