@@ -323,16 +323,17 @@ pub async fn raise(service: &Service, findings: &[Finding]) -> Result<(), Servic
         return Ok(());
     }
     let today = service.directory();
+    let mut told = Ok(());
     for f in findings.iter().filter(|f| to_raise.contains(&f.what)) {
         let Some(area) = today.area(&f.area) else { continue };
         let mut notice = service.plain_notice(&f.area, "", AlertKind::Watcher);
         notice.lines = vec![f.words.clone()];
         let points = service.office_points(area);
         if let Err(e) = service.announce(ChangeSet::default(), &[(notice, points)]).await {
-            // The next round tells it.
+            // The next round tells it; the others are told now.
             service.store.not_raised(f.what.clone()).await?;
-            return Err(e.into());
+            told = Err(e.into());
         }
     }
-    Ok(())
+    told
 }

@@ -21,6 +21,48 @@ fn case_of(a: &Value) -> String {
 }
 
 on_both! {
+    async fn a_finding_that_could_not_be_told_is_told_in_the_next_round_and_the_others_at_once(db: Db) {
+        let app = App::start(db).await;
+        let s = app.service().clone();
+        let finding = |what: &str| watcher::Finding {
+            what: format!("{what}/northshire"),
+            area: "northshire".into(),
+            words: format!("{what} is wrong."),
+        };
+        let all = [finding("one"), finding("two"), finding("three")];
+        // The database takes no word about the first, as with a disk that is full at that moment.
+        let (no, yes): (&[&str], &[&str]) = if app.db.is_sqlite() {
+            (
+                &["CREATE TRIGGER no BEFORE INSERT ON bulletin WHEN NEW.notice LIKE '%one is wrong%' BEGIN SELECT RAISE(ABORT, 'no'); END"],
+                &["DROP TRIGGER no"],
+            )
+        } else {
+            (
+                &[
+                    "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END'",
+                    "CREATE TRIGGER no BEFORE INSERT ON bulletin FOR EACH ROW WHEN (NEW.notice LIKE '%one is wrong%') EXECUTE FUNCTION no()",
+                ],
+                &["DROP TRIGGER no ON bulletin"],
+            )
+        };
+        for sql in no {
+            app.db.run(sql).await.unwrap();
+        }
+        assert!(watcher::raise(&s, &all).await.is_err());
+        let told = async |what: &str| {
+            let sql = format!("SELECT COUNT(*) FROM bulletin WHERE notice LIKE '%{what} is wrong%'");
+            app.db.number(&sql).await
+        };
+        assert_eq!((told("one").await, told("two").await, told("three").await), (0, 1, 1));
+        for sql in yes {
+            app.db.run(sql).await.unwrap();
+        }
+        watcher::raise(&s, &all).await.unwrap();
+        assert_eq!((told("one").await, told("two").await, told("three").await), (1, 1, 1));
+        watcher::raise(&s, &all).await.unwrap();
+        assert_eq!(told("one").await, 1, "said already");
+    }
+
     async fn a_stand_down_that_reaches_nobody_is_found_until_somebody_has_rung(db: Db) {
         let app = App::start(db).await;
         let a = app.notify(triggering()).await;
