@@ -56,7 +56,7 @@ fn main() {
                 support::slow::clients(&mut fresh(false), triggering).await;
             }
             if has("denied") {
-                support::denied::times(&mut fresh(false), triggering).await;
+                support::denied::times(&mut fresh(false), &sink, triggering).await;
             }
             if has("reach") {
                 open_alerts(&mut fresh(false), &sink).await;

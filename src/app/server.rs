@@ -91,17 +91,35 @@ pub(super) async fn run(
         let Some(seat) = seat.map(Arc::new) else { continue };
         let _ = stream.set_nodelay(true);
         let (router, tls, watcher) = (router.clone(), tls.clone(), graceful.watcher());
+        let mut stopping = stop.clone();
         tokio::spawn(async move {
             let served = async {
+                // Somebody who says nothing costs a socket and no more, and is let go at a stop.
+                let speaks = tokio::select! {
+                    r = tokio::time::timeout(limits.headers, stream.readable()) => matches!(r, Ok(Ok(()))),
+                    _ = stopping.wait_for(|s| *s) => false,
+                };
+                if !speaks {
+                    return;
+                }
                 match tls {
                     None => {
-                        connection(stream, router, from.ip(), seat.clone(), limits, watcher).await;
+                        let served =
+                            connection(stream, router, from.ip(), seat.clone(), limits, watcher);
+                        Box::pin(served).await;
                     }
                     Some(tls) => {
                         let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
                         if let Ok(Ok(stream)) = shaken {
-                            connection(stream, router, from.ip(), seat.clone(), limits, watcher)
-                                .await;
+                            let served = connection(
+                                stream,
+                                router,
+                                from.ip(),
+                                seat.clone(),
+                                limits,
+                                watcher,
+                            );
+                            Box::pin(served).await;
                         }
                     }
                 }

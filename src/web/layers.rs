@@ -11,6 +11,8 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use std::time::Duration;
+use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// Headers of every answer.
@@ -42,7 +44,12 @@ pub(super) fn around(router: Router, web: Web) -> Router {
         .layer(from_fn_with_state(web, headers))
 }
 
+/// Longer than it takes to find out that somebody may not see a case. What is not theirs and what
+/// does not exist are answered alike, and after the same time: how long a look took is an answer too.
+const NOT_FOUND: Duration = Duration::from_millis(10);
+
 async fn headers(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
     if !is_utf8_path(request.uri().path()) {
         let mut r = Problem::not_found().into_response();
         r.headers_mut().extend(
@@ -57,6 +64,9 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
         answer = packed(answer).await;
     }
     let status = answer.status().as_u16();
+    if status == 404 && route.is_some() {
+        tokio::time::sleep_until(begun + NOT_FOUND).await;
+    }
     // The route's pattern, never the path: a path may hold a reference or a token.
     let route = route.unwrap_or_else(|| "none".to_owned());
     web.service.metrics.requests.get_or_create(&Answered { route, status }).inc();
