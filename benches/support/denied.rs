@@ -138,9 +138,9 @@ pub async fn times(p: &mut Program, sink: &Sink, body: fn(u64) -> Vec<u8>) {
     let form = |email: &str| format!("email={email}&password=wrong-{password}").into_bytes();
     let mut c = Client::connect(p.port, "").await;
     let asked = [
-        ("POST", "/sign-in", form("here@bench.example"), 422),
-        ("POST", "/sign-in", form("nobody@bench.example"), 422),
-        ("POST", "/sign-in", form("nobody2@bench.example"), 422),
+        ("POST", "/sign-in", form("here@bench.example"), 401),
+        ("POST", "/sign-in", form("nobody@bench.example"), 401),
+        ("POST", "/sign-in", form("nobody2@bench.example"), 401),
     ];
     let ms = in_turn(&mut c, &asked, 12).await;
     say("sign-in", ["with an account", "without", "without"], &ms);
