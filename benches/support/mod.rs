@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub const AGENCIES: usize = 5;
 const SECRET: &[u8] = b"a-bench-secret-of-32-bytes-long!";
@@ -173,7 +173,14 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(port: u16, token: &str) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        Self::connect_from(1, port, token).await
+    }
+
+    /// From another address of this machine.
+    pub async fn connect_from(from: u8, port: u16, token: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(([127, 0, 0, from], 0).into()).unwrap();
+        let stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, buffer: Vec::new(), who: format!("authorization: Bearer {token}") }
     }

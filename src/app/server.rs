@@ -102,27 +102,25 @@ pub(super) async fn run(
                 if !speaks {
                     return;
                 }
-                match tls {
-                    None => {
-                        let served =
-                            connection(stream, router, from.ip(), seat.clone(), limits, watcher);
-                        Box::pin(served).await;
+                // Made only now, and apart, so that waiting takes little memory.
+                Box::pin(async {
+                    let Some(tls) = tls else {
+                        return connection(
+                            stream,
+                            router,
+                            from.ip(),
+                            seat.clone(),
+                            limits,
+                            watcher,
+                        )
+                        .await;
+                    };
+                    let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        connection(stream, router, from.ip(), seat.clone(), limits, watcher).await;
                     }
-                    Some(tls) => {
-                        let shaken = tokio::time::timeout(limits.headers, tls.accept(stream)).await;
-                        if let Ok(Ok(stream)) = shaken {
-                            let served = connection(
-                                stream,
-                                router,
-                                from.ip(),
-                                seat.clone(),
-                                limits,
-                                watcher,
-                            );
-                            Box::pin(served).await;
-                        }
-                    }
-                }
+                })
+                .await;
             };
             tokio::select! {
                 // First, so that nothing is begun for whoever has to leave.
