@@ -83,6 +83,7 @@ on_both! {
             ("coordinator", "password1234", &[], ""),
             ("king", GOOD, &[], "must be one of: administrator"),
             ("agency", GOOD, &[], "--agency"),
+            ("coordinator", GOOD, &["--agency", "police"], "for role agency only"),
         ] {
             let (code, said) = run(&p, "add", who, role, password, more);
             assert_ne!(code, 0, "{role}: {said}");
