@@ -53,7 +53,12 @@ export async function start(args, ready, env = {}) {
 
 /** A demo in a folder of its own. `env` is for other commands on the same data. */
 export async function startDemo(...options) {
-  const data = mkdtempSync(path.join(tmpdir(), "cdr-e2e-"));
+  return startDemoIn(tmpdir(), ...options);
+}
+
+/** The same with its folder in this one. */
+export async function startDemoIn(folder, ...options) {
+  const data = mkdtempSync(path.join(folder, "cdr-e2e-"));
   const sheet = path.join(data, "demo.json");
   const up = await start(["demo", "--listen", "127.0.0.1:0", "--data", data, ...options], () => existsSync(sheet));
   const env = {
