@@ -43,7 +43,7 @@ async function notify({ url, api_token }, filler, check) {
   const [answer] = await Promise.all([page.waitForNavigation(), page.click("main form button")]);
   check.equal(answer.status(), 503, "a page that cannot be stored");
   const words = await page.textContent("main");
-  check.ok(words.includes("Not saved yet") && words.includes("Fullerdisk"), `what is said of it: ${words}`);
+  check.ok(words.includes("Not saved yet") && words.includes("Fullerdisk") && words.includes("ring 01632 960100"), `what is said of it: ${words}`);
   await check.look(page, "not-saved-yet");
   rmSync(filler);
   await Promise.all([page.waitForNavigation(), page.click("main button:has-text('Try again')")]);
