@@ -55,9 +55,13 @@ async fn out_of_memory_it_never_half_commits() {
     let usual = taken(&mut p).await;
     p.kill();
     let http = reqwest::Client::new();
-    let (mut accepted, mut failed, mut ended) = (Vec::new(), 0, 0);
-    for room in [4, 12, 24] {
-        start_within(&mut p, usual + room * 1024);
+    let (mut accepted, mut refused, mut ended) = (Vec::new(), 0, 0);
+    // Less and less, until it was short a few times.
+    for share in (40..=105).rev().step_by(5) {
+        if ended > 2 {
+            break;
+        }
+        start_within(&mut p, usual / 100 * share);
         if !p.ready().await {
             // Too little even to begin is no half thing either.
             p.kill();
@@ -67,7 +71,7 @@ async fn out_of_memory_it_never_half_commits() {
         let tries = futures_util::future::join_all((0..40).map(|n| {
             let (p, http) = (&p, &http);
             async move {
-                let key = format!("k{room}-{n}");
+                let key = format!("k{share}-{n}");
                 let body = if n % 4 == 0 { triggering().to_string() } else { larger_by(700) };
                 let sent = http
                     .post(format!("http://127.0.0.1:{}/api/v1/notifications", p.port))
@@ -85,15 +89,15 @@ async fn out_of_memory_it_never_half_commits() {
         for (key, status) in tries {
             match status {
                 201 => accepted.push(key),
-                0 | 422 | 503 => failed += 1,
+                0 | 422 | 503 => refused += 1,
                 other => panic!("{other}"),
             }
         }
         ended += i32::from(p.child.as_mut().unwrap().try_wait().unwrap().is_some());
         p.kill();
     }
-    println!("{} accepted, {failed} refused or lost, ended {ended} times", accepted.len());
-    assert!(failed > 0 && ended > 0, "memory was never short: {} accepted", accepted.len());
+    println!("{} accepted, {refused} refused or lost, ended {ended} times", accepted.len());
+    assert!(ended > 0, "memory was never short: {} accepted", accepted.len());
     p.start(None);
     assert!(p.ready().await);
     // What was accepted is there under its key; what was not can be sent again.
