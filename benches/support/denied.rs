@@ -94,7 +94,9 @@ async fn second_reports(p: &mut Program, sink: &Sink, body: fn(u64) -> Vec<u8>) 
     let new = (3 * N * AGENCIES) as u64;
     assert!(sink.wait_for(new, Duration::from_secs(20)).await);
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(sink.unique() as u64, new, "the known ones were attached");
+    // A rung of an earlier case's ladder may have come meanwhile.
+    let seen = sink.unique() as u64;
+    assert!((new..new + N as u64).contains(&seen), "the known ones were attached: {seen}");
     p.stop();
 }
 

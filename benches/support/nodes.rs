@@ -75,7 +75,7 @@ async fn post(http: &reqwest::Client, ports: &[u16], token: &str, n: u64, body: 
             .post(format!("http://127.0.0.1:{port}/api/v1/notifications"))
             .bearer_auth(token)
             .header("idempotency-key", format!("death-{n}"))
-            .timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(1))
             .body(body.to_vec())
             .send()
             .await;
@@ -152,7 +152,7 @@ pub async fn five(database: String, body: fn(u64) -> Vec<u8>) {
     let over = Arc::new(AtomicBool::new(false));
     let trouble = tokio::spawn(trouble(nodes, over.clone()));
     let (next, http, started) = (AtomicU64::new(0), reqwest::Client::new(), Instant::now());
-    futures_util::future::join_all((0..4).map(|_| async {
+    futures_util::future::join_all((0..16).map(|_| async {
         loop {
             let n = next.fetch_add(1, Ordering::Relaxed);
             if n >= DEATHS {
