@@ -1,5 +1,6 @@
 //! Who sits where. Connections have seats, so many in all and so many for one address. When none is
-//! free, whoever has been silent for longest gives theirs up: saying nothing keeps nobody out.
+//! free, whoever has been silent for longest gives theirs up, those first who never said anything:
+//! saying nothing keeps nobody out.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -26,16 +27,20 @@ struct Room {
     /// By seat.
     taken: HashMap<u64, Sitting>,
     by_address: HashMap<IpAddr, usize>,
-    /// Those that say nothing, in the order in which they fell silent, with their seats.
-    silent: BTreeMap<u64, u64>,
+    /// Those that say nothing, in the order in which they have to go, with their seats.
+    silent: BTreeMap<Silence, u64>,
     /// Counts seats and silences alike.
     next: u64,
 }
 
+/// Whether it was answered before, and when it fell silent. Whoever was answered comes after all who
+/// never spoke: it may still be reading, and is somebody.
+type Silence = (bool, u64);
+
 struct Sitting {
     address: IpAddr,
     /// Its place among the silent; none while a request is answered.
-    since: Option<u64>,
+    since: Option<Silence>,
     leave: Arc<Notify>,
 }
 
@@ -99,14 +104,14 @@ impl Seats {
     fn sit(&self, room: &mut Room, address: IpAddr) -> Seat {
         let id = room.count();
         let leave = Arc::new(Notify::new());
-        let since = room.count();
+        let since = (false, room.count());
         room.silent.insert(since, id);
         room.taken.insert(id, Sitting { address, since: Some(since), leave: leave.clone() });
         *room.by_address.entry(address).or_default() += 1;
         Seat { seats: self.clone(), id, leave }
     }
 
-    /// Sends whoever has been silent for longest away; false if nobody is silent.
+    /// Sends the first of the silent away; false if nobody is silent.
     pub(super) fn make_room(&self) -> bool {
         self.room().dismiss(None)
     }
@@ -126,7 +131,7 @@ impl Room {
         self.by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Takes the seat of the one who has been silent for longest, of this address or of all.
+    /// Takes the seat of the first who has to go, of this address or of all.
     fn dismiss(&mut self, of: Option<IpAddr>) -> bool {
         let theirs =
             |id: &u64| of.is_none_or(|a| self.taken.get(id).is_some_and(|s| s.address == a));
@@ -182,7 +187,7 @@ impl Drop for Seat {
 impl Drop for Busy {
     fn drop(&mut self) {
         let mut room = self.seats.room();
-        let since = room.count();
+        let since = (true, room.count());
         let Some(s) = room.taken.get_mut(&self.id) else { return };
         s.since = Some(since);
         room.silent.insert(since, self.id);
@@ -242,17 +247,21 @@ mod tests {
         let served = asked(&seats, 1);
         let busy = served.busy().unwrap();
         let (old, newer, newest) = (asked(&seats, 2), asked(&seats, 3), asked(&seats, 4));
+        // It was answered, and may still be reading: it goes after those who never spoke.
+        drop(busy);
         let next = asked(&seats, 5);
         assert!(is_gone(&old).await && old.busy().is_none(), "nothing is begun on a lost seat");
         drop(old);
-        // One that was served just now is not the one silent for longest.
-        drop(busy);
         let another = asked(&seats, 6);
         assert!(is_gone(&newer).await);
         for s in [&served, &newest, &next, &another] {
             assert!(!is_gone(s).await);
         }
         assert_eq!(seats.room().taken.len(), 4);
+        // Nor does it keep anybody out once all others are being served.
+        let _all: Vec<Busy> = [&newest, &next, &another].map(|s| s.busy().unwrap()).into();
+        let last = asked(&seats, 7);
+        assert!(is_gone(&served).await && !is_gone(&last).await);
     }
 
     #[tokio::test]

@@ -47,6 +47,13 @@ pub(super) fn around(router: Router, web: Web) -> Router {
 /// Longer than it takes to find out that somebody may not see a case. What is not theirs and what
 /// does not exist are answered alike, and after the same time: how long a look took is an answer too.
 const NOT_FOUND: Duration = Duration::from_millis(10);
+/// Longer than a notification takes to be compared with those that are there and kept with one of
+/// them, and how much of it is chance.
+const RECEIVED: (u64, u64) = (40, 20);
+
+/// An answer that must not tell by its time what was found on the way to it.
+#[derive(Clone, Copy)]
+pub(super) struct Evened;
 
 async fn headers(State(web): State<Web>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
@@ -64,7 +71,11 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
         answer = packed(answer).await;
     }
     let status = answer.status().as_u16();
-    if status == 404 && route.is_some() {
+    if answer.extensions_mut().remove::<Evened>().is_some() {
+        let (least, chance) = RECEIVED;
+        let ms = Duration::from_micros(1000 * least + fastrand::u64(0..1000 * chance));
+        tokio::time::sleep_until(begun + ms).await;
+    } else if status == 404 && route.is_some() {
         tokio::time::sleep_until(begun + NOT_FOUND).await;
     }
     // The route's pattern, never the path: a path may hold a reference or a token.

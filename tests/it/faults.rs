@@ -75,6 +75,27 @@ impl Program {
         self.child = Some(c.spawn().unwrap());
     }
 
+    /// Starts it in a shell after what is said there, a limit for instance, with more set.
+    pub fn start_after(&mut self, first: &str, more: &[(&str, &str)]) {
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let plain = self.command(&["serve"]);
+        let mut c = Command::new("sh");
+        c.args(["-c", &format!("{first}; exec \"$@\""), "sh"])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .current_dir(&self.dir)
+            .stderr(log)
+            .stdout(Stdio::null());
+        for (k, v) in plain.get_envs() {
+            match v {
+                Some(v) => c.env(k, v),
+                None => c.env_remove(k),
+            };
+        }
+        self.child = Some(c.envs(more.iter().copied()).spawn().unwrap());
+    }
+
     /// Waits until it answers; false if it ended instead.
     pub async fn ready(&mut self) -> bool {
         let started = Instant::now();

@@ -12,7 +12,6 @@ use child_death_review::platform::clock::SystemClock;
 use child_death_review::service::Invited;
 use child_death_review::store::ServiceKey;
 use serde_json::{Value, json};
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -654,6 +653,26 @@ async fn from_address(n: u8, to: &str) -> std::io::Result<tokio::net::TcpStream>
     socket.connect(to.parse().unwrap()).await
 }
 
+/// How long a look took is an answer too: a stranger's report of a known death and of a new one, what
+/// is another's and what is not there, all wait for the same moment (how alike, the bench says).
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_comes_sooner_for_what_is_known() {
+    let app = app_with(|_| {}).await;
+    for family in ["Evenmoor", "Evenmoor", "Oddmoor"] {
+        let form =
+            format!("event=death&child.family_name={family}&notifier.telephone=01632+960999");
+        let asked = Instant::now();
+        let r = app.http.post(format!("{}/notify/one-page", app.url)).body(form).send().await;
+        assert_eq!(r.unwrap().status(), 201);
+        assert!(asked.elapsed() >= Duration::from_millis(40), "{family}: {:?}", asked.elapsed());
+    }
+    for path in ["/api/v1/cases/CDR-2026-999999", "/api/v1/cases/nonsense"] {
+        let asked = Instant::now();
+        assert_eq!(app.get(path).await.0, 404);
+        assert!(asked.elapsed() >= Duration::from_millis(10), "{path}: {:?}", asked.elapsed());
+    }
+}
+
 /// F15: connections that say nothing, from one address and from many, and honest clients beside
 /// them. With patience for a minute, only giving up silent ones lets anybody in.
 #[tokio::test(flavor = "multi_thread")]
@@ -847,19 +866,7 @@ async fn secrets_are_never_printed() {
 async fn out_of_file_descriptors_it_sheds_load_and_never_half_commits() {
     let (db, sink) = (Db::sqlite(), Sink::start().await);
     let mut p = Program::new(&db, &sink, None);
-    let log = std::fs::File::create(p.dir.join("log")).unwrap();
-    let plain = p.command(&["serve"]);
-    let mut c = std::process::Command::new("sh");
-    c.args(["-c", "ulimit -n 64; exec \"$@\"", "sh"])
-        .arg(plain.get_program())
-        .args(plain.get_args());
-    for (k, v) in plain.get_envs() {
-        match v {
-            Some(v) => c.env(k, v),
-            None => c.env_remove(k),
-        };
-    }
-    p.child = Some(c.stderr(log).stdout(Stdio::null()).spawn().unwrap());
+    p.start_after("ulimit -n 64", &[]);
     assert!(p.ready().await);
     let http = reqwest::Client::new();
     let mut held = Vec::new();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,21 +19,8 @@ fn larger_by(kib: usize) -> String {
 
 /// The program with no more memory of its own than `kib`, as it would have in a container.
 fn start_within(p: &mut Program, kib: u64) {
-    let log = std::fs::File::options().create(true).append(true).open(p.dir.join("log")).unwrap();
-    let plain = p.command(&["serve"]);
-    let mut c = Command::new("sh");
-    c.args(["-c", &format!("ulimit -v {kib}; exec \"$@\""), "sh"])
-        .arg(plain.get_program())
-        .args(plain.get_args());
-    for (k, v) in plain.get_envs() {
-        match v {
-            Some(v) => c.env(k, v),
-            None => c.env_remove(k),
-        };
-    }
     // What the allocator would only set aside counts here too.
-    c.env("MIMALLOC_ARENA_RESERVE", "8192");
-    p.child = Some(c.stderr(log).stdout(Stdio::null()).spawn().unwrap());
+    p.start_after(&format!("ulimit -v {kib}"), &[("MIMALLOC_ARENA_RESERVE", "8192")]);
 }
 
 /// KiB of address space that the program takes once it serves.
@@ -207,18 +194,7 @@ async fn nothing_personal_is_in_a_trace_or_left_by_a_crash() {
     let (db, sink) = (Db::sqlite(), Sink::start().await);
     let mut p = Program::new(&db, &sink, None);
     p.env.push(("CDR__LOG__LEVEL", "trace".into()));
-    let plain = p.command(&["serve"]);
-    let log = std::fs::File::create(p.dir.join("log")).unwrap();
-    let mut c = Command::new("sh");
-    c.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]);
-    c.arg(plain.get_program()).args(plain.get_args()).current_dir(&p.dir);
-    for (k, v) in plain.get_envs() {
-        match v {
-            Some(v) => c.env(k, v),
-            None => c.env_remove(k),
-        };
-    }
-    p.child = Some(c.stderr(log).stdout(Stdio::null()).spawn().unwrap());
+    p.start_after("ulimit -c unlimited", &[]);
     assert!(p.ready().await);
     let http = reqwest::Client::new();
     let answer: Value = p.post_once(&http, "k").await.unwrap();

@@ -235,14 +235,29 @@ pub(super) async fn change_at_all(
     Ok((session, frame, form))
 }
 
+/// The answer to a stranger's notification: it takes as long for a death that is known already.
+fn evened(mut answer: Response) -> Response {
+    answer.extensions_mut().insert(super::layers::Evened);
+    answer
+}
+
 /// What a page sent, whole, or a page that says why it could not be taken.
 async fn arrived(web: &Web, body: axum::body::Body) -> Result<super::form::Form, Response> {
+    arrived_or(web, body, "Go back and shorten it.").await
+}
+
+/// The same, with what to do about one that is too long.
+async fn arrived_or(
+    web: &Web,
+    body: axum::body::Body,
+    shorten: &str,
+) -> Result<super::form::Form, Response> {
     let bytes = super::request::bytes(web, body).await.map_err(|p| {
         let (title, advice) = match p.status {
             StatusCode::PAYLOAD_TOO_LARGE => (
                 "Too long",
                 format!(
-                    "What you sent is larger than {} KiB. Nothing was changed. Go back and send less, or ask the panel office to import a file on the server.",
+                    "What you sent is larger than {} KiB. Nothing was changed. {shorten}",
                     web.body_limit / 1024
                 ),
             ),
@@ -266,7 +281,8 @@ async fn own_form(
     frame: &Frame,
     body: axum::body::Body,
 ) -> Result<super::form::Form, Response> {
-    let form = arrived(web, body).await?;
+    let in_parts = "Send it in parts, or ask the panel office to import the file on the server.";
+    let form = arrived_or(web, body, in_parts).await?;
     let word = crate::platform::crypt::same(form.get("_csrf").as_bytes(), frame.csrf.as_bytes());
     if !word || !is_ours(headers) {
         return Err(web.templates.error(

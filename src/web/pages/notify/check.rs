@@ -1,5 +1,6 @@
 //! The last page before sending: every answer with a way to change it, and the sending itself.
 
+use super::super::evened;
 use super::flow::{frame, merge};
 use super::session;
 use super::words::{Said, answer, hints, label, said};
@@ -90,7 +91,7 @@ pub(super) async fn send(State(web): State<Web>, headers: HeaderMap, body: Body)
         Err(r) => return r,
     };
     match web.service.send_draft(&held.code).await {
-        Ok(_) => session::on_to(&web, &headers, "/notify/done"),
+        Ok(_) => evened(session::on_to(&web, &headers, "/notify/done")),
         Err(ServiceError::Invalid(problems)) => {
             let judged = web.service.judged(&held);
             let problems: Vec<Said> = said(&problems)

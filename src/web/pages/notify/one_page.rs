@@ -1,6 +1,6 @@
 //! The notification all on one page: one form, everything optional but a way to call back.
 
-use super::super::arrived;
+use super::super::{arrived, evened};
 use super::flow::{KEY_LETTERS, merge};
 use super::{sent, session};
 use crate::auth::policy::Caller;
@@ -107,7 +107,7 @@ pub(in crate::web::pages) async fn send(
         Ok(answer) => {
             let receipt: Value = serde_json::from_str(&answer.body).unwrap_or_default();
             let rest = rest(&web, &headers, typed.get("_key"), &answer).await;
-            received(&web, &receipt, rest)
+            evened(received(&web, &receipt, rest))
         }
         Err(ServiceError::Invalid(problems)) => {
             // "Something to go by" has no field of its own; the first one that would do has.
