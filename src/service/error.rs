@@ -44,9 +44,7 @@ impl From<StoreError> for ServiceError {
         match e {
             StoreError::Commit(c) => c.into(),
             StoreError::Crypt(crate::platform::crypt::CryptError::Destroyed) => Self::Destroyed,
-            StoreError::Sql(sqlx) if sqlx_is_outage(&sqlx) => {
-                Self::Unavailable(CommitError::Unavailable)
-            }
+            e if e.is_outage() => Self::Unavailable(CommitError::Unavailable),
             other => Self::Internal(other),
         }
     }
@@ -59,20 +57,6 @@ impl From<CommitError> for ServiceError {
             CommitError::Refused(m) => Self::Internal(StoreError::Commit(CommitError::Refused(m))),
             out => Self::Unavailable(out),
         }
-    }
-}
-
-/// Whether reading failed because the database is away, not because the question was wrong.
-fn sqlx_is_outage(e: &sqlx::Error) -> bool {
-    match e {
-        sqlx::Error::Io(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::Tls(_) => true,
-        sqlx::Error::Database(d) => {
-            d.code().is_some_and(|c| c.starts_with("57P") || c.starts_with("08") || c == "5")
-        }
-        _ => false,
     }
 }
 

@@ -19,6 +19,7 @@ mod drafts;
 mod engine;
 mod factors;
 mod journal;
+mod judge;
 mod keys;
 mod likeness;
 mod lines;
@@ -86,6 +87,15 @@ pub enum StoreError {
     /// A stored value that this release cannot read: never guessed at.
     #[error("a stored value cannot be read: {0}")]
     Corrupt(&'static str),
+}
+
+impl StoreError {
+    /// Whether it failed because the database is away or short of something: the same may go well
+    /// when it is tried again.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Sql(e) if judge::is_outage(e))
+    }
 }
 
 /// The open database.

@@ -4,6 +4,7 @@
 use super::apply::{Fault, apply};
 use super::changes::ChangeSet;
 use super::engine::{Conn, Target};
+use super::judge;
 use crate::platform::failpoint::{Point, reach};
 use crate::platform::metrics::Metrics;
 use futures_util::future::BoxFuture;
@@ -216,7 +217,7 @@ impl Worker {
         match done {
             Ok(()) => Ok(()),
             Err(fault) => {
-                let crossed = matches!(&fault, Fault::Sql(e) if crossed(e));
+                let crossed = matches!(&fault, Fault::Sql(e) if judge::crossed(e));
                 let error = self.failed(fault).await;
                 Err(if crossed { Failed::Crossed } else { Failed::Not(error) })
             }
@@ -261,7 +262,7 @@ impl Worker {
     async fn failed(&mut self, fault: Fault) -> CommitError {
         let error = match &fault {
             Fault::Conflict => CommitError::Conflict,
-            Fault::Sql(e) => judge(e),
+            Fault::Sql(e) => judge::of_write(e),
         };
         if matches!(error, CommitError::Unavailable) {
             // What became of the transaction is not known; a fresh connection knows.
@@ -289,44 +290,6 @@ impl Worker {
                 tracing::warn!(error = %e, "checkpoint");
             }
         }
-    }
-}
-
-/// Serialisation, deadlock, a lock not had in time: `PostgreSQL` has undone the whole transaction.
-fn crossed(e: &sqlx::Error) -> bool {
-    let code = e.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    matches!(code.as_deref(), Some("40001" | "40P01" | "55P03"))
-}
-
-fn judge(e: &sqlx::Error) -> CommitError {
-    if crossed(e) {
-        return CommitError::Conflict;
-    }
-    let Some(db) = e.as_database_error() else {
-        return CommitError::Unavailable;
-    };
-    let code = db.code().unwrap_or_default();
-    match code.as_ref() {
-        // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full, out_of_memory.
-        "13" | "4874" | "53100" | "53200" => CommitError::Full,
-        // PostgreSQL: a standby after fail-over (25006), connections (08, 53300), shutting down or
-        // cancelled (57), its disk or system (58).
-        "25006" | "53300" => CommitError::Unavailable,
-        c if c.len() == 5 && ["08", "57", "58"].iter().any(|p| c.starts_with(p)) => {
-            CommitError::Unavailable
-        }
-        // SQLite: busy (5), locked (6), cannot open (14), with their extended codes.
-        c if c.parse::<u32>().is_ok_and(|n| matches!(n & 0xff, 5 | 6 | 14)) => {
-            CommitError::Unavailable
-        }
-        // SQLite: write (778), flush (1034) or directory flush (1290) failed.
-        "778" | "1034" | "1290" => {
-            // After a failed write or flush nobody knows what the disk holds: stop, and recover
-            // from the log at the next start.
-            tracing::error!(error = %e, "the disk failed; stopping");
-            std::process::exit(74)
-        }
-        _ => CommitError::Refused(db.message().to_owned()),
     }
 }
 

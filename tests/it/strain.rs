@@ -77,7 +77,7 @@ async fn out_of_memory_it_never_half_commits() {
             match status {
                 201 => accepted.push(key),
                 0 | 422 | 503 => refused += 1,
-                other => panic!("{other}"),
+                other => panic!("{other}: {}", std::fs::read_to_string(p.dir.join("log")).unwrap()),
             }
         }
         ended += i32::from(p.child.as_mut().unwrap().try_wait().unwrap().is_some());

@@ -458,14 +458,20 @@ pub fn triggering() -> Value {
     })
 }
 
-/// Texts of [`triggering`] that may stand nowhere in the clear.
+/// Texts of [`triggering`] that may stand nowhere in the clear. Each is too long, or holds a
+/// character too many, to turn up by chance in a nonce, a token or a cipher text.
 pub const MARKS: &[&str] = &[
     "Zephyrine",
     "Quorlswick",
     "9990000018",
     "999 000 0018",
-    "ZZ97",
-    "3QX",
+    "ZZ97 3QX",
+    "ZZ973QX",
+    "ZZ97%203QX",
+    "ZZ97+3QX",
+    " ZZ97",
+    "\"ZZ97",
+    ">ZZ97",
     "Marker Lane",
     "markercircumstance",
     "Markernotifier",
