@@ -95,8 +95,11 @@ pub(super) async fn run(
         tokio::spawn(async move {
             let served = async {
                 // Somebody who says nothing costs a socket and no more, and is let go at a stop.
+                // Looked at, since being told that there is something to read may be an error.
+                let mut first = [0];
+                let spoken = tokio::time::timeout(limits.headers, stream.peek(&mut first));
                 let speaks = tokio::select! {
-                    r = tokio::time::timeout(limits.headers, stream.readable()) => matches!(r, Ok(Ok(()))),
+                    r = spoken => matches!(r, Ok(Ok(1))),
                     _ = stopping.wait_for(|s| *s) => false,
                 };
                 if !speaks {
