@@ -6,6 +6,7 @@ mod server;
 
 pub use lock::{InUse, ServeLock};
 
+use self::seats::Callers::{Many, OneProxy};
 use crate::alerts::gateway::Gateway;
 use crate::alerts::govuk::Govuk;
 use crate::alerts::link::Links;
@@ -242,6 +243,7 @@ pub async fn start(
     let limits = server::Limits {
         headers: StdDuration::from_secs(config.server.header_timeout_seconds),
         connections: config.server.max_connections,
+        callers: if config.server.behind_tls_proxy { OneProxy } else { Many },
     };
     let server = tokio::spawn(server::run(listener, router, tls, limits, server_stopped));
     Ok(Running {

@@ -1,7 +1,10 @@
 //! Who sits where. Connections have seats, so many in all and so many for one address. When none is
-//! free, whoever has been silent for longest gives theirs up, those first who never said anything:
-//! saying nothing keeps nobody out.
+//! free, one of those gives theirs up on whom we wait anyway: that say nothing yet, that were
+//! answered and are silent, or that are still sending. Of these three crowds the largest loses
+//! whoever has kept us waiting for longest, so that no way of keeping us waiting, in whatever number,
+//! keeps anybody out who comes in another way, and a newcomer is not the first to go.
 
+use crate::platform::address::holder;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,20 +30,29 @@ struct Room {
     /// By seat.
     taken: HashMap<u64, Sitting>,
     by_address: HashMap<IpAddr, usize>,
-    /// Those that say nothing, in the order in which they have to go, with their seats.
-    silent: BTreeMap<Silence, u64>,
-    /// Counts seats and silences alike.
+    /// The seats of those on whom we wait, by how and in the order in which it began.
+    waited_for: [BTreeMap<u64, u64>; 3],
+    /// Counts seats and waits alike.
     next: u64,
 }
 
-/// Whether it was answered before, and when it fell silent. Whoever was answered comes after all who
-/// never spoke: it may still be reading, and is somebody.
-type Silence = (bool, u64);
+/// How somebody keeps us waiting. When crowds are of one size, the first of these loses somebody.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Wait {
+    /// Answered, and silent since; may still be reading.
+    Silent,
+    /// Has not spoken yet.
+    Unspoken,
+    /// Its request is not here as a whole.
+    Sending,
+}
+
+const WAITS: [Wait; 3] = [Wait::Silent, Wait::Unspoken, Wait::Sending];
 
 struct Sitting {
     address: IpAddr,
-    /// Its place among the silent; none while a request is answered.
-    since: Option<Silence>,
+    /// None while a request is answered.
+    waited_for: Option<(Wait, u64)>,
     leave: Arc<Notify>,
 }
 
@@ -60,26 +72,35 @@ pub(super) struct Seat {
     leave: Arc<Notify>,
 }
 
-/// Held while a request is answered.
-pub(super) struct Busy {
+/// Held from the beginning of a request until it is answered.
+pub(super) struct Turn {
     seats: Seats,
     id: u64,
 }
 
+/// Which addresses may have how many of the seats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Callers {
+    /// One address has half of them at most: a hospital comes from one.
+    Many,
+    /// A proxy brings everybody.
+    OneProxy,
+}
+
 impl Seats {
-    /// Half of them at most for one address: a hospital comes from one.
-    pub(super) fn new(most: usize) -> Self {
-        Self(Arc::new(Inner {
-            room: Mutex::default(),
-            most: most.max(1),
-            most_of_one: (most / 2).max(1),
-            freed: Notify::new(),
-        }))
+    pub(super) fn new(most: usize, callers: Callers) -> Self {
+        let most = most.max(1);
+        let most_of_one = match callers {
+            Callers::Many => (most / 2).max(1),
+            Callers::OneProxy => most,
+        };
+        Self(Arc::new(Inner { room: Mutex::default(), most, most_of_one, freed: Notify::new() }))
     }
 
     /// A seat for a connection from `address`, waiting for one if need be. None if it has all that
     /// one address may have.
     pub(super) async fn take(&self, address: IpAddr) -> Option<Seat> {
+        let address = holder(address);
         loop {
             let freed = self.0.freed.notified();
             match self.ask(address) {
@@ -92,7 +113,9 @@ impl Seats {
 
     fn ask(&self, address: IpAddr) -> Asked {
         let mut room = self.room();
-        if room.of(address) >= self.0.most_of_one && !room.dismiss(Some(address)) {
+        // Where one address may have them all, it waits like anybody else.
+        let own = self.0.most_of_one < self.0.most && room.of(address) >= self.0.most_of_one;
+        if own && !room.dismiss(Some(address)) {
             return Asked::TooMany;
         }
         if room.taken.len() >= self.0.most && !room.dismiss(None) {
@@ -104,14 +127,13 @@ impl Seats {
     fn sit(&self, room: &mut Room, address: IpAddr) -> Seat {
         let id = room.count();
         let leave = Arc::new(Notify::new());
-        let since = (false, room.count());
-        room.silent.insert(since, id);
-        room.taken.insert(id, Sitting { address, since: Some(since), leave: leave.clone() });
+        room.taken.insert(id, Sitting { address, waited_for: None, leave: leave.clone() });
+        room.wait(id, Some(Wait::Unspoken));
         *room.by_address.entry(address).or_default() += 1;
         Seat { seats: self.clone(), id, leave }
     }
 
-    /// Sends the first of the silent away; false if nobody is silent.
+    /// Sends one away on whom we wait; false if there is nobody.
     pub(super) fn make_room(&self) -> bool {
         self.room().dismiss(None)
     }
@@ -131,11 +153,31 @@ impl Room {
         self.by_address.get(&address).copied().unwrap_or(0)
     }
 
+    /// From now on this seat is waited for in this way, or is not. False if it was given away.
+    fn wait(&mut self, id: u64, how: Option<Wait>) -> bool {
+        let now = self.count();
+        let Some(sitting) = self.taken.get_mut(&id) else { return false };
+        let before = std::mem::replace(&mut sitting.waited_for, how.map(|w| (w, now)));
+        if let Some((w, since)) = before {
+            self.waited_for[w as usize].remove(&since);
+        }
+        if let Some(w) = how {
+            self.waited_for[w as usize].insert(now, id);
+        }
+        true
+    }
+
     /// Takes the seat of the first who has to go, of this address or of all.
     fn dismiss(&mut self, of: Option<IpAddr>) -> bool {
         let theirs =
             |id: &u64| of.is_none_or(|a| self.taken.get(id).is_some_and(|s| s.address == a));
-        let Some(id) = self.silent.values().copied().find(theirs) else { return false };
+        let mut crowds = WAITS;
+        // Stable: of two that are as large the first goes on being the first.
+        crowds.sort_by_key(|w| std::cmp::Reverse(self.waited_for[*w as usize].len()));
+        let mut first = crowds.iter().map(|w| self.waited_for[*w as usize].values());
+        let Some(id) = first.find_map(|mut ids| ids.find(|id| theirs(id)).copied()) else {
+            return false;
+        };
         let gone = self.free(id);
         if let Some(s) = &gone {
             s.leave.notify_one();
@@ -144,10 +186,8 @@ impl Room {
     }
 
     fn free(&mut self, id: u64) -> Option<Sitting> {
+        self.wait(id, None);
         let sitting = self.taken.remove(&id)?;
-        if let Some(since) = sitting.since {
-            self.silent.remove(&since);
-        }
         if let Some(n) = self.by_address.get_mut(&sitting.address) {
             *n -= 1;
             if *n == 0 {
@@ -164,14 +204,23 @@ impl Seat {
         self.leave.notified().await;
     }
 
-    /// A request has come; none if the seat is somebody else's by now, and then it is not begun.
-    pub(super) fn busy(&self) -> Option<Busy> {
-        let mut room = self.seats.room();
-        let since = room.taken.get_mut(&self.id)?.since.take();
-        if let Some(since) = since {
-            room.silent.remove(&since);
+    /// A request has begun; none if the seat is somebody else's by now, and then it is not answered.
+    pub(super) fn speaks(&self) -> Option<Turn> {
+        let still = self.seats.room().wait(self.id, Some(Wait::Sending));
+        still.then(|| Turn { seats: self.seats.clone(), id: self.id })
+    }
+
+    /// What says that its request is here as a whole, and nobody waits for it any more.
+    pub(super) fn has_spoken(&self) -> impl FnOnce() + Send + use<> {
+        let (seats, id) = (self.seats.clone(), self.id);
+        move || {
+            let mut room = seats.room();
+            // A request of which nobody read the rest may be answered by now.
+            let sends = |s: &Sitting| matches!(s.waited_for, Some((Wait::Sending, _)));
+            if room.taken.get(&id).is_some_and(sends) {
+                room.wait(id, None);
+            }
         }
-        Some(Busy { seats: self.seats.clone(), id: self.id })
     }
 }
 
@@ -184,16 +233,12 @@ impl Drop for Seat {
     }
 }
 
-impl Drop for Busy {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut room = self.seats.room();
-        let since = (true, room.count());
-        let Some(s) = room.taken.get_mut(&self.id) else { return };
-        s.since = Some(since);
-        room.silent.insert(since, self.id);
-        drop(room);
-        // Who waits for a seat may have this one.
-        self.seats.0.freed.notify_one();
+        if self.seats.room().wait(self.id, Some(Wait::Silent)) {
+            // Who waits for a seat may have this one.
+            self.seats.0.freed.notify_one();
+        }
     }
 }
 
@@ -241,37 +286,91 @@ mod tests {
         }
     }
 
+    /// A seat whose request is being answered.
+    fn served(seat: &Seat) -> Turn {
+        let turn = seat.speaks().unwrap();
+        seat.has_spoken()();
+        turn
+    }
+
     #[tokio::test]
-    async fn whoever_was_silent_longest_goes_and_whoever_is_served_stays() {
-        let seats = Seats::new(4);
-        let served = asked(&seats, 1);
-        let busy = served.busy().unwrap();
+    async fn whoever_kept_us_waiting_for_longest_goes_and_whoever_is_served_stays() {
+        let seats = Seats::new(4, Callers::Many);
+        let first = asked(&seats, 1);
+        let turn = served(&first);
         let (old, newer, newest) = (asked(&seats, 2), asked(&seats, 3), asked(&seats, 4));
-        // It was answered, and may still be reading: it goes after those who never spoke.
-        drop(busy);
+        // It was answered, and is one of few who were.
+        drop(turn);
         let next = asked(&seats, 5);
-        assert!(is_gone(&old).await && old.busy().is_none(), "nothing is begun on a lost seat");
+        assert!(is_gone(&old).await && old.speaks().is_none(), "nothing is begun on a lost seat");
         drop(old);
         let another = asked(&seats, 6);
         assert!(is_gone(&newer).await);
-        for s in [&served, &newest, &next, &another] {
+        for s in [&first, &newest, &next, &another] {
             assert!(!is_gone(s).await);
         }
         assert_eq!(seats.room().taken.len(), 4);
         // Nor does it keep anybody out once all others are being served.
-        let _all: Vec<Busy> = [&newest, &next, &another].map(|s| s.busy().unwrap()).into();
+        let _all: Vec<Turn> = [&newest, &next, &another].map(served).into();
         let last = asked(&seats, 7);
-        assert!(is_gone(&served).await && !is_gone(&last).await);
+        assert!(is_gone(&first).await && !is_gone(&last).await);
+    }
+
+    /// However all seats were filled, whoever comes may speak before the next comers send it away.
+    #[tokio::test]
+    async fn no_crowd_keeps_a_newcomer_out() {
+        for crowd in WAITS {
+            let seats = Seats::new(40, Callers::Many);
+            let mut turns = Vec::new();
+            let filled: Vec<Seat> = (0..40_u8)
+                .map(|n| {
+                    let seat = asked(&seats, n / 4);
+                    match crowd {
+                        Wait::Unspoken => {}
+                        Wait::Silent => drop(served(&seat)),
+                        Wait::Sending => turns.push(seat.speaks().unwrap()),
+                    }
+                    seat
+                })
+                .collect();
+            let newcomer = asked(&seats, 100);
+            let later: Vec<Seat> = (101..111).map(|n| asked(&seats, n)).collect();
+            assert!(!is_gone(&newcomer).await, "{crowd:?}");
+            // Nor is it sent away while it sends, is served, or reads.
+            let turn = newcomer.speaks().unwrap();
+            let more: Vec<Seat> = (111..116).map(|n| asked(&seats, n)).collect();
+            newcomer.has_spoken()();
+            drop(turn);
+            let last: Vec<Seat> = (116..120).map(|n| asked(&seats, n)).collect();
+            assert!(!is_gone(&newcomer).await, "{crowd:?}");
+            assert!(is_gone(&filled[0]).await && seats.room().taken.len() == 40);
+            drop((filled, turns, later, more, last, newcomer));
+            let room = seats.room();
+            assert!(room.taken.is_empty() && room.by_address.is_empty());
+            assert!(room.waited_for.iter().all(BTreeMap::is_empty), "nobody is left");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_earlier_request_is_not_said_of_the_next() {
+        let seats = Seats::new(1, Callers::Many);
+        let seat = asked(&seats, 1);
+        let turn = seat.speaks().unwrap();
+        // Nobody read it to its end before it was answered.
+        let late = seat.has_spoken();
+        drop(turn);
+        late();
+        assert!(seats.make_room(), "it is waited for like anybody who was answered");
     }
 
     #[tokio::test]
-    async fn one_address_has_half_and_gives_up_its_own_silent_ones_only() {
-        let seats = Seats::new(4);
+    async fn one_address_has_half_and_gives_up_its_own_only() {
+        let seats = Seats::new(4, Callers::Many);
         let other = asked(&seats, 1);
         let (a, b) = (asked(&seats, 2), asked(&seats, 2));
         let c = asked(&seats, 2);
         assert!(is_gone(&a).await && !is_gone(&other).await);
-        let held = (b.busy(), c.busy());
+        let held = (served(&b), served(&c));
         assert!(matches!(seats.ask(from(2)), Asked::TooMany));
         assert!(seats.take(from(2)).await.is_none());
         drop(held);
@@ -279,17 +378,34 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn all_addresses_of_one_holder_are_one() {
+        let seats = Seats::new(4, Callers::Many);
+        let at = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, n]);
+        let (a, b) = (seats.take(at(1)).await.unwrap(), seats.take(at(2)).await.unwrap());
+        let c = seats.take(at(3)).await.unwrap();
+        assert!(is_gone(&a).await && !is_gone(&b).await && !is_gone(&c).await);
+    }
+
+    #[tokio::test]
+    async fn a_proxy_has_all_seats_and_waits_for_one() {
+        let seats = Seats::new(2, Callers::OneProxy);
+        let (a, b) = (asked(&seats, 1), asked(&seats, 1));
+        let _held = (served(&a), served(&b));
+        assert!(matches!(seats.ask(from(1)), Asked::Full));
+    }
+
+    #[tokio::test]
     async fn with_everybody_served_the_next_waits_for_the_first_to_end() {
-        let seats = Seats::new(2);
+        let seats = Seats::new(2, Callers::Many);
         let (a, b) = (asked(&seats, 1), asked(&seats, 2));
-        let (busy, _other) = (a.busy(), b.busy());
+        let (turn, _other) = (served(&a), served(&b));
         let waiting = tokio::spawn({
             let seats = seats.clone();
             async move { seats.take(from(3)).await.is_some() }
         });
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!waiting.is_finished() && !seats.make_room());
-        drop(busy);
+        drop(turn);
         assert!(waiting.await.unwrap());
         assert!(is_gone(&a).await);
         drop((a, b));

@@ -1,9 +1,10 @@
 //! The HTTP server: connections capped in all and per address, slow headers cut off, a soft stop.
 
 use super::StartError;
-use super::seats::{Seat, Seats, affordable};
+use super::seats::{Callers, Seat, Seats, affordable};
 use crate::config::Server;
 use crate::web::Peer;
+use crate::web::ended::telling;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -33,6 +34,7 @@ use tower::ServiceExt;
 pub(super) struct Limits {
     pub headers: Duration,
     pub connections: usize,
+    pub callers: Callers,
 }
 
 /// TLS as configured; none if a proxy ends it or everything stays on this machine.
@@ -68,7 +70,7 @@ pub(super) async fn run(
             "fewer connections than configured: this process may open too few files"
         );
     }
-    let seats = Seats::new(most);
+    let seats = Seats::new(most, limits.callers);
     let graceful = GracefulShutdown::new();
     loop {
         let (stream, from) = tokio::select! {
@@ -148,20 +150,21 @@ async fn connection<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |r: Request<Incoming>| {
-        let (router, busy) = (router.clone(), seat.busy());
+        let (router, turn) = (router.clone(), seat.speaks());
+        let spoken = seat.has_spoken();
         async move {
-            let Some(busy) = busy else {
+            let Some(turn) = turn else {
                 return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
             };
-            let mut r = r.map(Body::new);
+            let mut r = r.map(|body| telling(Body::new(body), spoken));
             r.extensions_mut().insert(Peer(from));
             let answer: Result<Response, Infallible> = router.oneshot(r).await;
-            // Busy until the last of the answer has gone: a board that updates itself is one long
-            // answer.
+            // Its turn until the last of the answer has gone: a board that updates itself is one
+            // long answer.
             answer.map(|a| {
                 a.map(|body| {
                     Body::new(body.map_frame(move |frame| {
-                        let _ = &busy;
+                        let _ = &turn;
                         frame
                     }))
                 })

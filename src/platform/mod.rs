@@ -1,5 +1,6 @@
 //! What every part needs and none of it knows a case: clock, cryptography, sockets, metrics.
 
+pub mod address;
 pub mod age_file;
 pub mod clock;
 pub mod crypt;

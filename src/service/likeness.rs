@@ -14,6 +14,7 @@ use crate::domain::facts::Facts;
 use crate::domain::id::{AlertId, CaseId, Reference};
 use crate::domain::jar::Decision;
 use crate::domain::likeness::{self, Likeness, Traits, Verdict};
+use crate::store::Kin;
 use crate::store::changes::ChangeSet;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -109,7 +110,7 @@ impl Service {
             if !had.insert(kin.id) {
                 continue;
             }
-            let Some(theirs) = self.store.facts_of_kin(&kin)? else { continue };
+            let Some(theirs) = self.readable(&kin) else { continue };
             let theirs = Traits::of(&theirs);
             let likeness = likeness::compare(mine, &theirs);
             if likeness.verdict > Verdict::Different {
@@ -118,6 +119,15 @@ impl Service {
             }
         }
         Ok(out)
+    }
+
+    /// The facts of a case; none if it has none any more, or if they cannot be read, which must not
+    /// keep those beside it from being compared.
+    fn readable(&self, kin: &Kin) -> Option<Facts> {
+        self.store.facts_of_kin(kin).unwrap_or_else(|e| {
+            tracing::error!(case = %kin.id, error = %e, "a case cannot be compared");
+            None
+        })
     }
 
     /// Cases with the NHS number of a notification that is being taken in: only they can be certain
@@ -226,21 +236,26 @@ impl Service {
 
     /// Looks again at cases that changed after `from` and before `until`, and writes down what is
     /// alike and was not known to be: two reports that came at once, a name that became known.
-    /// Where it has come to.
+    /// `from` is where it has come to, also when it fails.
     ///
     /// # Errors
     /// The database failed.
     pub async fn look_again(
         &self,
-        from: Looked,
+        from: &mut Looked,
         until: DateTime<Utc>,
-    ) -> Result<Looked, ServiceError> {
-        let mut come = from;
+    ) -> Result<(), ServiceError> {
         for (id, at) in self.store.changed_since(from.at, from.case, until, AT_ONCE).await? {
-            self.look_at(CaseId(id)).await?;
-            come = Looked { at, case: id };
+            match self.look_at(CaseId(id)).await {
+                Ok(()) => {}
+                // The same may go well in the next round.
+                Err(e @ (ServiceError::Unavailable(_) | ServiceError::Busy)) => return Err(e),
+                // A case that cannot be read must not keep all after it from being compared.
+                Err(e) => tracing::error!(case = %id, error = %e, "a case cannot be compared"),
+            }
+            *from = Looked { at, case: id };
         }
-        Ok(come)
+        Ok(())
     }
 
     /// Compares a case with those like it, and writes down what was not known.
@@ -288,7 +303,7 @@ impl Service {
             if kin.account_of.is_some() {
                 continue;
             }
-            let Some(theirs) = self.store.facts_of_kin(&kin)? else { continue };
+            let Some(theirs) = self.readable(&kin) else { continue };
             let theirs = Traits::of(&theirs);
             let likeness = likeness::compare(&mine, &theirs);
             let seen = self.store.seen(&mine, &theirs);

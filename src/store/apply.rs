@@ -6,6 +6,7 @@ use super::changes::{
 };
 use super::engine::{Conn, on};
 use super::rows::many;
+use super::watch::AGAIN;
 use crate::platform::failpoint::{Point, reach};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -321,6 +322,13 @@ async fn rest(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     for d in sets.iter().flat_map(|s| &s.done) {
         const SQL: &str = "INSERT INTO done (what, day, at) VALUES ($1, $2, $3)";
         on!(conn conn, |c| sqlx::query(SQL).bind(&d.what).bind(&d.day).bind(d.at).execute(c).await?.rows_affected());
+    }
+    for r in sets.iter().flat_map(|s| &s.raised) {
+        const SQL: &str = "UPDATE finding SET raised_at = $2 WHERE what = $1 AND (raised_at IS NULL OR raised_at <= $3)";
+        let told = on!(conn conn, |c| sqlx::query(SQL).bind(&r.what).bind(r.at).bind(r.at - AGAIN).execute(c).await?.rows_affected());
+        if told == 0 {
+            return Err(Fault::Conflict);
+        }
     }
     for d in sets.iter().flat_map(|s| &s.directories) {
         const SQL: &str = "INSERT INTO directory (area, version, at, actor, what, sealed) VALUES ($1, $2, $3, $4, $5, $6)";

@@ -36,6 +36,9 @@ pub struct ChangeSet {
     /// Daily and weekly work done by this change: (what, day). If another node was first, the
     /// whole change is a conflict.
     pub done: Vec<DoneRow>,
+    /// Findings that this change tells. If another node told one meanwhile, the whole change is a
+    /// conflict.
+    pub raised: Vec<RaisedRow>,
     pub directories: Vec<DirectoryRow>,
     pub answers: Vec<AnswerRow>,
     /// Drafts that became cases; if one was sent before, the whole change is a conflict.
@@ -83,6 +86,7 @@ impl ChangeSet {
             receipts,
             points,
             done,
+            raised,
             directories,
             answers,
             sent_drafts,
@@ -257,6 +261,13 @@ pub struct BulletinRow {
 pub struct DoneRow {
     pub what: String,
     pub day: String,
+    pub at: DateTime<Utc>,
+}
+
+/// A finding of the watcher that people are told.
+#[derive(Clone, Debug)]
+pub struct RaisedRow {
+    pub what: String,
     pub at: DateTime<Utc>,
 }
 

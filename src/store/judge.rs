@@ -19,9 +19,8 @@ pub(super) fn of_write(e: &sqlx::Error) -> CommitError {
     };
     let code = db.code().unwrap_or_default();
     match code.as_ref() {
-        // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full,
-        // out_of_memory.
-        "13" | "4874" | "53100" | "53200" => CommitError::Full,
+        // SQLite FULL (13) and no room for its shared memory (4874); PostgreSQL disk_full.
+        "13" | "4874" | "53100" => CommitError::Full,
         // SQLite: write (778), flush (1034) or directory flush (1290) failed.
         "778" | "1034" | "1290" => {
             // After a failed write or flush nobody knows what the disk holds: stop, and recover
@@ -60,8 +59,29 @@ fn passes(code: &str) -> bool {
     {
         return matches!(n & 0xff, 5 | 6 | 7 | 10 | 14);
     }
-    // PostgreSQL: a standby after fail-over (25006), connections (08), out of memory or of
-    // connections (53200, 53300), shutting down or cancelled (57), its disk or system (58).
-    matches!(code, "25006" | "53200" | "53300")
+    // PostgreSQL: a standby after fail-over (25006), a transaction in which we were silent for too
+    // long (25P03, 25P04), connections (08), out of memory or of connections (53200, 53300),
+    // shutting down or cancelled (57), its disk or system (58).
+    matches!(code, "25006" | "25P03" | "25P04" | "53200" | "53300")
         || (code.len() == 5 && ["08", "57", "58"].iter().any(|p| code.starts_with(p)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_is_over_after_a_while_is_told_from_what_never_goes_well() {
+        // Busy, a snapshot too old to write, locked, out of memory, the log's memory not had.
+        for code in ["5", "517", "6", "7", "3082", "5386", "14"] {
+            assert!(passes(code), "{code}");
+        }
+        for code in ["08006", "25006", "25P03", "53200", "53300", "57014", "57P01", "58030"] {
+            assert!(passes(code), "{code}");
+        }
+        // A constraint, a wrong type, a wrong statement, no such table, a broken file, no rights.
+        for code in ["19", "2067", "20", "1", "11", "42P01", "23505", "22P02", "42501", "", "x"] {
+            assert!(!passes(code), "{code}");
+        }
+    }
 }

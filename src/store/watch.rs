@@ -16,9 +16,13 @@ pub struct FindingRow {
     pub raised_at: Option<DateTime<Utc>>,
 }
 
+/// How long after it was told a finding that stands is told again.
+pub(super) const AGAIN: Duration = Duration::hours(1);
+
 impl Store {
     /// Keeps what was found in this round, forgets what was not, and says which are to be told to
-    /// people: new ones, and those last told an hour ago.
+    /// people: new ones, and those last told an hour ago. They count as told with the commit that
+    /// tells them ([`RaisedRow`](super::changes::RaisedRow)).
     ///
     /// # Errors
     /// The change was not committed.
@@ -31,13 +35,13 @@ impl Store {
         self.task(Box::new(move |conn| {
             Box::pin(async move {
                 const KEEP: &str = "INSERT INTO finding (what, area, words, since, seen_at) VALUES ($1, $2, $3, $4, $4) ON CONFLICT (what) DO UPDATE SET words = excluded.words, seen_at = excluded.seen_at";
-                const RAISE: &str = "UPDATE finding SET raised_at = $2 WHERE what = $1 AND (raised_at IS NULL OR raised_at <= $3)";
+                const DUE: &str = "SELECT EXISTS (SELECT 1 FROM finding WHERE what = $1 AND (raised_at IS NULL OR raised_at <= $2))";
                 const GONE: &str = "DELETE FROM finding WHERE seen_at < $1";
                 let mut raise = Vec::new();
                 for (what, area, words) in &seen {
                     on!(conn conn, |c| sqlx::query(KEEP).bind(what).bind(area).bind(words).bind(now).execute(c).await?.rows_affected());
-                    let told = on!(conn conn, |c| sqlx::query(RAISE).bind(what).bind(now).bind(now - Duration::hours(1)).execute(c).await?.rows_affected());
-                    if told == 1 {
+                    let due: bool = on!(conn conn, |c| sqlx::query_scalar(DUE).bind(what).bind(now - AGAIN).fetch_one(c).await?);
+                    if due {
                         raise.push(what.clone());
                     }
                 }
@@ -90,22 +94,6 @@ impl Store {
     pub async fn overdue_messages(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
         const SQL: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due' AND next_at < $1) + (SELECT COUNT(*) FROM delivery WHERE state = 'leased' AND lease_until < $1)";
         Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(before).fetch_one(p).await?))
-    }
-
-    /// Takes back that a finding was told: nobody could be.
-    ///
-    /// # Errors
-    /// The change was not committed.
-    pub async fn not_raised(&self, what: String) -> Result<(), StoreError> {
-        const SQL: &str = "UPDATE finding SET raised_at = NULL WHERE what = $1";
-        self.task(Box::new(move |conn| {
-            Box::pin(async move {
-                on!(conn conn, |c| sqlx::query(SQL).bind(&what).execute(c).await?.rows_affected());
-                Ok(())
-            })
-        }))
-        .await?;
-        Ok(())
     }
 
     /// Replies since `since` that answered nothing.

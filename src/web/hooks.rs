@@ -146,16 +146,22 @@ async fn reply(web: &Web, carrier: &'static str, from: &str, text: &str) -> Resp
     }
 }
 
+/// Nothing is read of what cannot prove itself anyway: anybody can send it.
+const UNPROVABLE: &str = "it carries no signature, or there is no key for it";
+
 async fn from_gateway(State(web): State<Web>, headers: HeaderMap, body: Body) -> Response {
-    let bytes = match request::bytes(&web, body).await {
-        Ok(b) => b,
-        Err(p) => return p.into_response(),
-    };
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("");
     let signed = gateway::Signed {
         id: text("webhook-id"),
         timestamp: text("webhook-timestamp"),
         signature: text("webhook-signature"),
+    };
+    if web.hooks.gateway.is_empty() || signed.signature.is_empty() {
+        return refused("gateway", UNPROVABLE);
+    }
+    let bytes = match request::bytes(&web, body).await {
+        Ok(b) => b,
+        Err(p) => return p.into_response(),
     };
     let now = web.service.clock.now();
     if let Err(why) = gateway::verify(&web.hooks.gateway, signed, &bytes, now) {
@@ -199,6 +205,11 @@ async fn from_twilio(
     Path(message): Path<String>,
     body: Body,
 ) -> Response {
+    let signature = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok()).unwrap_or("");
+    let token = web.hooks.twilio_token.expose_secret();
+    if token.is_empty() || signature.is_empty() {
+        return refused("twilio", UNPROVABLE);
+    }
     let bytes = match request::bytes(&web, body).await {
         Ok(b) => b,
         Err(p) => return p.into_response(),
@@ -206,8 +217,6 @@ async fn from_twilio(
     let params: Vec<(String, String)> =
         form_urlencoded::parse(&bytes).map(|(k, v)| (k.into_owned(), v.into_owned())).collect();
     let url = format!("{}/hooks/twilio/{message}", web.hooks.base);
-    let signature = headers.get("x-twilio-signature").and_then(|v| v.to_str().ok()).unwrap_or("");
-    let token = web.hooks.twilio_token.expose_secret();
     if !twilio::signature_fits(token, &url, &params, signature) {
         return refused("twilio", "the signature does not fit");
     }

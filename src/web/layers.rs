@@ -2,6 +2,7 @@
 
 use super::Web;
 use super::assets;
+use super::ended::telling;
 use super::problem::Problem;
 use crate::platform::metrics::Answered;
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::Instant;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -66,7 +68,16 @@ async fn headers(State(web): State<Web>, request: Request, next: Next) -> Respon
     }
     let route = request.extensions().get::<MatchedPath>().map(|p| p.as_str().to_owned());
     let packs = assets::takes_gzip(request.headers()) && assets::is_own_request(request.headers());
+    // Whoever sends the head first and the rest later must not have its time pass meanwhile.
+    let whole = Arc::new(OnceLock::new());
+    let request = request.map(|body| {
+        let whole = whole.clone();
+        telling(body, move || {
+            let _ = whole.set(Instant::now());
+        })
+    });
     let mut answer = next.run(request).await;
+    let begun = whole.get().copied().unwrap_or(begun);
     if packs && is_page(&answer) {
         answer = packed(answer).await;
     }

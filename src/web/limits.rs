@@ -5,13 +5,14 @@ use super::Web;
 use super::problem::Problem;
 use super::request;
 use super::visitor::{Cookie, Peer};
+use crate::platform::address::holder;
 use crate::platform::crypt::sha256;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,8 @@ pub struct Budgets {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Whose {
-    Address(u128),
+    /// Of its holder.
+    Address(IpAddr),
     /// Digest of a token or a session.
     Secret([u8; 16]),
     Everybody,
@@ -122,14 +124,7 @@ impl Limiter {
 }
 
 fn address(ip: IpAddr) -> Whose {
-    Whose::Address(match ip {
-        IpAddr::V4(v4) => u128::from(u32::from(v4)),
-        // Whoever has one IPv6 address has the 2^64 beside it.
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => u128::from(u32::from(v4)),
-            None => u128::from(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
-        },
-    })
+    Whose::Address(holder(ip))
 }
 
 fn secret(text: &[u8]) -> Whose {

@@ -5,6 +5,7 @@ mod api;
 mod assets;
 mod body;
 pub mod demo;
+pub(crate) mod ended;
 mod form;
 mod health;
 mod hooks;

@@ -1,6 +1,6 @@
 //! Bodies that come too slowly. A fixed time for all would cut off a large file on a slow line, and
 //! a time for each piece lets somebody send one letter at a time for ever; so a body has some
-//! seconds, and more for what has come. Only what it lets us wait counts.
+//! seconds, and what has come earns back what was waited. Only what it lets us wait counts.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,18 +18,26 @@ const A_BYTE: Duration = Duration::from_micros(250);
 #[error("the body did not arrive in time")]
 pub struct TooSlow;
 
-/// How long somebody is still waited for.
+/// How long somebody is still waited for, and was at first.
 #[derive(Clone, Copy)]
-struct Patience(Duration);
+struct Patience {
+    left: Duration,
+    most: Duration,
+}
 
 impl Patience {
+    fn new(most: Duration) -> Self {
+        Self { left: most, most }
+    }
+
     fn waited(&mut self, time: Duration) {
-        self.0 = self.0.saturating_sub(time);
+        self.left = self.left.saturating_sub(time);
     }
 
     fn came(&mut self, bytes: usize) {
         let earned = A_BYTE.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
-        self.0 = self.0.saturating_add(earned);
+        // None is saved up: what came fast must not then be held for minutes.
+        self.left = self.left.saturating_add(earned).min(self.most);
     }
 }
 
@@ -44,7 +52,7 @@ pub struct Paced {
 impl Paced {
     /// Waits `patience` for a body that brings nothing.
     pub fn new(body: Body, patience: Duration) -> Self {
-        Self { body, left: Patience(patience), waiting: None }
+        Self { body, left: Patience::new(patience), waiting: None }
     }
 }
 
@@ -66,7 +74,7 @@ impl HttpBody for Paced {
             }
             return Poll::Ready(next.map(|r| r.map_err(Into::into)));
         }
-        let left = me.left.0;
+        let left = me.left.left;
         let (_, end) =
             me.waiting.get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
         match end.as_mut().poll(cx) {
@@ -91,10 +99,10 @@ mod tests {
     /// After how many seconds a body is given up whose pieces of `size` bytes come every `gap`
     /// seconds; none if all of them come.
     fn given_up(pieces: u32, size: usize, gap: u64) -> Option<u64> {
-        let mut left = Patience(Duration::from_secs(12));
+        let mut left = Patience::new(Duration::from_secs(12));
         for n in 1..=pieces {
-            if left.0 < Duration::from_secs(gap) {
-                return Some(u64::from(n - 1) * gap + left.0.as_secs());
+            if left.left < Duration::from_secs(gap) {
+                return Some(u64::from(n - 1) * gap + left.left.as_secs());
             }
             left.waited(Duration::from_secs(gap));
             left.came(size);
@@ -110,6 +118,10 @@ mod tests {
         assert_eq!(given_up(100, 1, 20), Some(12));
         // 5 MiB at 40 kbit/s: a quarter of an hour and more.
         assert_eq!(given_up(1024, 5 * 1024, 1), None);
+        // A megabyte at once earns nothing for a silence after it.
+        let mut fast = Patience::new(Duration::from_secs(12));
+        fast.came(1024 * 1024);
+        assert_eq!(fast.left, fast.most);
         // A form whose line was gone for ten seconds in the middle.
         assert_eq!(given_up(1, 2000, 10), None);
     }

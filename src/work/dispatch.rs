@@ -139,6 +139,9 @@ impl Drop for Off {
     }
 }
 
+/// How long counting a message may take: much less than sending it, which comes after.
+const COUNT: StdDuration = StdDuration::from_secs(2);
+
 /// How long one look for due messages may take.
 const LOOK: StdDuration = StdDuration::from_secs(40);
 
@@ -206,22 +209,28 @@ impl Dispatcher {
         let me = self.clone();
         let mut seen = Looked { events: events.clone(), due: Vec::new() };
         tokio::spawn(async move {
-            let now = me.clock.now();
-            match me.store.reap(now).await {
-                Ok(0) => {}
-                Ok(n) => {
-                    tracing::info!(messages = n, "took over messages whose worker did not report");
-                }
-                Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
-            }
             // A database that does not answer must not be waited for longer than a look may take.
-            match tokio::time::timeout(LOOK, me.store.lanes_due(now)).await {
-                Ok(Ok(due)) => seen.due = due,
-                Ok(Err(e)) => tracing::warn!(error = %e, "cannot look for due messages"),
-                Err(_) => tracing::warn!("the database does not say which messages are due"),
+            if let Ok(due) = tokio::time::timeout(LOOK, me.due()).await {
+                seen.due = due;
+            } else {
+                tracing::warn!("the database does not say which messages are due");
             }
             drop(seen);
         });
+    }
+
+    /// Lanes with due messages, those among them that their worker did not report on.
+    async fn due(&self) -> Vec<String> {
+        let now = self.clock.now();
+        match self.store.reap(now).await {
+            Ok(0) => {}
+            Ok(n) => tracing::info!(messages = n, "took over messages whose worker did not report"),
+            Err(e) => tracing::warn!(error = %e, "cannot take over abandoned messages"),
+        }
+        self.store.lanes_due(now).await.unwrap_or_else(|e| {
+            tracing::warn!(error = %e, "cannot look for due messages");
+            Vec::new()
+        })
     }
 
     fn claim(self: &Arc<Self>, lane: String, asked: usize, events: &mpsc::UnboundedSender<Event>) {
@@ -342,18 +351,19 @@ impl Dispatcher {
         let words = self.channels.words_of(m);
         // "07700 900123" and "+44 7700 900123" are one handset to its network.
         let number = phone::normalise(&m.address).unwrap_or_else(|_| m.address.clone());
-        let taken = self
-            .store
-            .take_pace(
-                m.channel.word(),
-                &number,
-                &words,
-                m.id,
-                now,
-                self.limits.identical,
-                self.limits.any,
-            )
-            .await;
+        let taking = self.store.take_pace(
+            m.channel.word(),
+            &number,
+            &words,
+            m.id,
+            now,
+            self.limits.identical,
+            self.limits.any,
+        );
+        let Ok(taken) = tokio::time::timeout(COUNT, taking).await else {
+            tracing::warn!("the database does not count messages to a number");
+            return Ok(None);
+        };
         match taken {
             Ok(true) => Ok(Some(number)),
             Ok(false) => Err(Outcome::Retry {

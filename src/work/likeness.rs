@@ -1,6 +1,7 @@
 //! Comparing cases: each notification once it is stored, and cases that changed: a name that became
 //! known later. What is alike is shown to the office. Nothing is merged here.
 
+use super::patience::in_time;
 use crate::config::{Duplicates, OnArrival};
 use crate::domain::id::CaseId;
 use crate::service::{Looked, Service};
@@ -51,15 +52,16 @@ pub async fn likeness(
                     return;
                 }
                 let until = service.clock.now() - Duration::seconds(SETTLED_SECONDS);
-                match service.look_again(come, until).await {
-                    Ok(looked) if looked != come => {
-                        come = looked;
+                let before = come;
+                let looking = async {
+                    if let Err(e) = service.look_again(&mut come, until).await {
+                        tracing::warn!(error = %e, "cases could not be compared again");
+                    } else if come != before {
                         // There may be more.
                         tick.reset_immediately();
                     }
-                    Ok(_) => {}
-                    Err(e) => tracing::warn!(error = %e, "cases could not be compared again"),
-                }
+                };
+                in_time("comparing cases that changed", looking).await;
             }
         }
         // In a rush, what comes in goes first: half the time at most is spent comparing.
@@ -77,12 +79,15 @@ async fn find_older(
     stop: &watch::Receiver<bool>,
 ) -> bool {
     while let Some(after) = *filled {
-        match service.store.fill_keys(after, AT_ONCE).await {
-            Ok(come) => *filled = come,
-            Err(e) => {
-                tracing::warn!(error = %e, "older cases could not be made findable yet");
-                break;
+        let mut went = false;
+        let filling = async {
+            match service.store.fill_keys(after, AT_ONCE).await {
+                Ok(come) => (*filled, went) = (come, true),
+                Err(e) => tracing::warn!(error = %e, "older cases could not be made findable yet"),
             }
+        };
+        if !in_time("making older cases findable", filling).await || !went {
+            break;
         }
         if *stop.borrow() {
             return false;

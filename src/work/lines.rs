@@ -1,6 +1,7 @@
 //! Makes lines of case lists anew that other rules made: after an upgrade, or when an area has set
 //! other lengths of its clocks.
 
+use super::patience::in_time;
 use crate::store::Store;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,13 +22,17 @@ pub async fn renewer(store: Store, mut stop: watch::Receiver<bool>) {
             if *stop.borrow() {
                 return;
             }
-            match store.renew_lines().await {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(e) => {
-                    tracing::error!(error = %e, "lines of the case list could not be made anew");
-                    break;
+            let mut more = false;
+            let renewing = async {
+                match store.renew_lines().await {
+                    Ok(n) => more = n > 0,
+                    Err(e) => {
+                        tracing::error!(error = %e, "lines of the case list could not be made anew");
+                    }
                 }
+            };
+            if !in_time("making lines of the case list anew", renewing).await || !more {
+                break;
             }
         }
     }

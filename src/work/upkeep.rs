@@ -1,5 +1,6 @@
 //! Sealing the journal and keeping the figures that operators watch.
 
+use super::patience::in_time;
 use crate::platform::clock::SharedClock;
 use crate::platform::crypt::hex;
 use crate::platform::metrics::Metrics;
@@ -53,32 +54,42 @@ pub async fn upkeep(
 ) {
     let mut seal = tokio::time::interval(every.max(Duration::from_secs(1)));
     let mut figures = tokio::time::interval(Duration::from_secs(5));
+    let sealed = async || {
+        let sealing = async {
+            if let Err(e) = seal_once(&store, &clock, anchor.as_deref()).await {
+                tracing::warn!(error = %e, "the journal could not be sealed");
+            }
+        };
+        in_time("sealing the journal", sealing).await
+    };
     loop {
         tokio::select! {
             _ = seal.tick() => {
-                if let Err(e) = seal_once(&store, &clock, anchor.as_deref()).await {
-                    tracing::warn!(error = %e, "the journal could not be sealed");
-                }
+                sealed().await;
             }
             _ = figures.tick() => {
-                if let Err(e) = store.mark_failed().await {
-                    tracing::warn!(error = %e, "given-up alerts could not be marked");
-                }
-                match store.outbox_figures().await {
-                Ok(f) => {
-                    let oldest = f.oldest_unacknowledged.map_or(0, |t| (clock.now() - t).num_minutes());
-                    metrics.queue.set(f.waiting);
-                    metrics.dead_letters.set(f.dead);
-                    metrics.open_alerts.set(f.open_alerts);
-                    metrics.oldest_unacknowledged_minutes.set(oldest);
-                }
-                Err(e) => tracing::warn!(error = %e, "the figures could not be read"),
-                }
-            },
+                in_time("the figures", show_figures(&store, &clock, &metrics)).await;
+            }
             _ = stop.changed() => {
-                let _ = seal_once(&store, &clock, anchor.as_deref()).await;
+                sealed().await;
                 return;
             }
         }
+    }
+}
+
+async fn show_figures(store: &Store, clock: &SharedClock, metrics: &Metrics) {
+    if let Err(e) = store.mark_failed().await {
+        tracing::warn!(error = %e, "given-up alerts could not be marked");
+    }
+    match store.outbox_figures().await {
+        Ok(f) => {
+            let oldest = f.oldest_unacknowledged.map_or(0, |t| (clock.now() - t).num_minutes());
+            metrics.queue.set(f.waiting);
+            metrics.dead_letters.set(f.dead);
+            metrics.open_alerts.set(f.open_alerts);
+            metrics.oldest_unacknowledged_minutes.set(oldest);
+        }
+        Err(e) => tracing::warn!(error = %e, "the figures could not be read"),
     }
 }

@@ -8,8 +8,8 @@ use crate::domain::alert::{AlertKind, ContactPoint};
 use crate::domain::directory;
 use crate::domain::escalation::Ladder;
 use crate::service::{Service, ServiceError};
-use crate::store::changes::ChangeSet;
-use crate::store::{OpenRow, StoreError};
+use crate::store::changes::{ChangeSet, RaisedRow};
+use crate::store::{CommitError, OpenRow, StoreError};
 use chrono::{DateTime, Duration, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::{BTreeMap, BTreeSet};
@@ -323,17 +323,22 @@ pub async fn raise(service: &Service, findings: &[Finding]) -> Result<(), Servic
         return Ok(());
     }
     let today = service.directory();
-    let mut told = Ok(());
+    let mut all = Ok(());
     for f in findings.iter().filter(|f| to_raise.contains(&f.what)) {
         let Some(area) = today.area(&f.area) else { continue };
         let mut notice = service.plain_notice(&f.area, "", AlertKind::Watcher);
         notice.lines = vec![f.words.clone()];
         let points = service.office_points(area);
-        if let Err(e) = service.announce(ChangeSet::default(), &[(notice, points)]).await {
+        let set = ChangeSet {
+            raised: vec![RaisedRow { what: f.what.clone(), at: now }],
+            ..ChangeSet::default()
+        };
+        match service.announce(set, &[(notice, points)]).await {
+            // Another node told it.
+            Ok(()) | Err(CommitError::Conflict) => {}
             // The next round tells it; the others are told now.
-            service.store.not_raised(f.what.clone()).await?;
-            told = Err(e.into());
+            Err(e) => all = Err(e.into()),
         }
     }
-    told
+    all
 }

@@ -63,9 +63,9 @@ async fn alerts_of(app: &App) -> i64 {
 }
 
 async fn look(app: &App) {
-    let from = Looked { at: DateTime::UNIX_EPOCH, case: Uuid::nil() };
+    let mut from = Looked { at: DateTime::UNIX_EPOCH, case: Uuid::nil() };
     let s = app.service();
-    s.look_again(from, Utc::now() + chrono::Duration::hours(1)).await.unwrap();
+    s.look_again(&mut from, Utc::now() + chrono::Duration::hours(1)).await.unwrap();
 }
 
 /// The same death page by page; the draft's code.
@@ -555,6 +555,20 @@ on_both! {
         let pairs = app.service().count_likenesses(&Caller::operator()).await.unwrap();
         assert_eq!(pairs, own * (own - 1) / 2, "those that came at once are found afterwards");
         rebuilt_alike(&app).await;
+    }
+
+    async fn a_case_that_cannot_be_read_keeps_no_others_from_being_compared(db: Db) {
+        let app = start(db, OnArrival::Off).await;
+        let mut other = triggering();
+        other["child"] = json!({ "given_names": "Orla", "family_name": "Vexley", "date_of_birth": "2019-07-09" });
+        other["household"] = json!([]);
+        let broken = reference(&app.notify(other).await);
+        app.notify(triggering()).await;
+        app.notify(triggering()).await;
+        let bytes = if app.db.is_sqlite() { "x'00'" } else { "'\\x00'::bytea" };
+        app.db.run(&format!("UPDATE cases SET sealed_facts = {bytes} WHERE reference = '{broken}'")).await.unwrap();
+        look(&app).await;
+        assert_eq!(app.service().count_likenesses(&Caller::operator()).await.unwrap(), 1);
     }
 
     async fn two_that_came_at_once_are_found_afterwards(db: Db) {

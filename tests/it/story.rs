@@ -26,10 +26,13 @@ use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::SqlitePoolOptions;
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration as StdDuration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
+
+/// How long a connection is used again: less than a node, also one that was frozen, keeps it.
+const KEPT: StdDuration = StdDuration::from_secs(5);
 
 pub const AMY: &str = "07700 900101";
 pub const BEN: &str = "07700 900102";
@@ -424,7 +427,7 @@ impl Story {
             directory,
             nodes: vec![node],
             token,
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().pool_idle_timeout(KEPT).build().unwrap(),
             references: Vec::new(),
             pending: Vec::new(),
             all: Vec::new(),

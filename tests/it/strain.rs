@@ -125,6 +125,11 @@ async fn large_bodies_keep_no_notification_out() {
         (0..30).map(|_| raw(&app.url, &head, &vec![b' '; size - 1])).collect();
     tokio::time::sleep(Duration::from_millis(500)).await;
     app.notify(triggering()).await;
+    // A page that is large waits too, and its sender is told for how long.
+    let r = app.http.post(format!("{}/notify/one-page", app.url)).body("x".repeat(600 * 1024));
+    let r = r.header("content-type", "application/x-www-form-urlencoded").send().await.unwrap();
+    assert_eq!((r.status().as_u16(), r.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
+    assert!(r.text().await.unwrap().contains("send it again in a moment"));
     let mut refused = 0;
     for s in &mut held {
         s.set_read_timeout(Some(Duration::from_millis(50))).unwrap();

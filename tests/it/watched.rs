@@ -61,6 +61,12 @@ on_both! {
         assert_eq!((told("one").await, told("two").await, told("three").await), (1, 1, 1));
         watcher::raise(&s, &all).await.unwrap();
         assert_eq!(told("one").await, 1, "said already");
+        // A node that dies between writing a finding down and telling it has not told it.
+        let four = finding("four");
+        let row = (four.what.clone(), four.area.clone(), four.words.clone());
+        s.store.keep_findings(vec![row], s.clock.now()).await.unwrap();
+        watcher::raise(&s, &[four]).await.unwrap();
+        assert_eq!(told("four").await, 1);
     }
 
     async fn a_stand_down_that_reaches_nobody_is_found_until_somebody_has_rung(db: Db) {

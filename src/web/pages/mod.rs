@@ -30,7 +30,7 @@ use crate::auth::policy::{Action, Object, may};
 use crate::auth::session::{self, Session, Stage};
 use crate::service::ServiceError;
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
@@ -270,7 +270,11 @@ async fn arrived_or(
                 "The page did not arrive whole, and nothing was changed. Go back and send it again.".to_owned(),
             ),
         };
-        web.templates.error(p.status, title, &advice)
+        let mut page = web.templates.error(p.status, title, &advice);
+        if let Some(seconds) = p.retry_after {
+            page.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        page
     })?;
     Ok(super::form::Form::parse(&bytes))
 }
