@@ -143,6 +143,7 @@ impl Service {
             desk: &desk,
             extra,
             opened: &|id| opened.contains(&id),
+            usable: &|p| !directory.is_unusable(area, &p.id),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::domain::alert::{AlertKind, Channel, ContactPoint, Notice, ToRing};
-use crate::domain::case::{self, CaseState, Refusal};
+use crate::domain::case::{self, Alert, CaseState, Refusal};
 use crate::domain::event::{Event, Step};
 use crate::domain::id::AlertId;
 use crate::platform::fresh;
@@ -162,7 +162,15 @@ impl Mailbag<'_> {
                 self.add(&place, points);
             }
             Event::AlertAcknowledged { alert, .. } => {
-                self.release(state, AlertKind::Answered, |id| id == alert);
+                let place_of = |a: &Alert| a.superseded_by == Some(*alert);
+                self.release(state, AlertKind::Answered, |id| {
+                    id == alert || state.alerts.get(id).is_some_and(place_of)
+                });
+            }
+            Event::JarPlanEntered { agency, .. } => {
+                self.release(state, AlertKind::Answered, |id| {
+                    state.alerts.get(id).is_some_and(|a| a.agency == *agency)
+                });
             }
             Event::BecameAccount { settled, .. } => {
                 self.release(state, AlertKind::Answered, |id| settled.contains(id));
@@ -215,7 +223,10 @@ impl Mailbag<'_> {
         let mut told: Vec<ContactPoint> = Vec::new();
         for (id, a) in state.alerts.iter().filter(|(id, _)| about(id)) {
             let Some(ladder) = &a.ladder else { continue };
-            if a.human_released != Some(state.changed_at) {
+            let now = |a: &Alert| a.human_released == Some(state.changed_at);
+            // One word where the human was to ring for what took its place as well.
+            let by = a.superseded_by.and_then(|by| state.alerts.get(&by));
+            if !now(a) || by.is_some_and(|by| now(by) && kind == AlertKind::Answered) {
                 continue;
             }
             let quiet = ladder.human.points.iter().filter(|p| p.channel != Channel::Voice);
@@ -251,6 +262,7 @@ impl Service {
                     | Event::AlertHandedOn { .. }
                     | Event::GlassBroken { .. }
                     | Event::AlertAcknowledged { .. }
+                    | Event::JarPlanEntered { .. }
                     | Event::BecameAccount { .. }
                     | Event::JarStoodDown { .. }
                     | Event::NotificationWithdrawn { .. }
@@ -374,6 +386,11 @@ fn quiet(set: &mut ChangeSet, state: &CaseState, events: &[Event]) {
                 cancel(set, state, AlertKind::asks_for_acknowledgement);
             }
             Event::AlertAcknowledged { alert, .. } => set.quieted.push(alert.0),
+            Event::JarPlanEntered { agency, .. } => {
+                let answered = |a: &Alert| a.agency == *agency && a.acknowledged.is_some();
+                let theirs = state.alerts.iter().filter(|(_, a)| answered(a));
+                set.quieted.extend(theirs.map(|(id, _)| id.0));
+            }
             Event::BecameAccount { settled, .. } => {
                 set.quieted.extend(settled.iter().map(|id| id.0));
             }

@@ -301,7 +301,7 @@ async fn outbox(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     }
     for alert in &hurried {
         // Only while nothing of the last step is on its way, has been taken, or may still go.
-        const SQL: &str = "UPDATE alert SET hurry = TRUE WHERE id = $1 AND phase = 'climbing' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.alert_id = $1 AND d.step = alert.steps AND (d.state = 'leased' OR (d.state = 'done' AND (d.receipt IS NULL OR d.receipt NOT LIKE '%failure')) OR (d.state = 'due' AND (d.last_outcome IS NULL OR d.last_outcome NOT LIKE 'held back%'))))";
+        const SQL: &str = "UPDATE alert SET hurry = TRUE WHERE id = $1 AND phase = 'climbing' AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.alert_id = $1 AND d.step = alert.steps AND ((d.state IN ('leased', 'done') AND (d.receipt IS NULL OR d.receipt NOT LIKE '%failure')) OR (d.state = 'due' AND (d.last_outcome IS NULL OR d.last_outcome NOT LIKE 'held back%'))))";
         on!(conn conn, |c| sqlx::query(SQL).bind(alert).execute(c).await?.rows_affected());
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::changes::{
 use super::keys::ServiceKey;
 use crate::domain::age;
 use crate::domain::alert::{AlertKind, AlertState, Notice, PlannedAlert};
-use crate::domain::case::{self, CaseState};
+use crate::domain::case::{self, Alert, CaseState};
 use crate::domain::event::{Event, Recorded, Settled};
 use crate::domain::facts::{EventKind, Facts};
 use crate::domain::id::{AlertId, CaseId};
@@ -67,6 +67,15 @@ impl Store {
             Event::AlertAcknowledged { alert, .. } => {
                 set.alert_changes.push(change(alert.0, AlertState::Acknowledged));
             }
+            // What came back for want of this entry is acknowledged again by it.
+            Event::JarPlanEntered { agency, .. } => {
+                let back = |a: &Alert| {
+                    a.agency == *agency && a.acknowledged.is_some() && a.progress.is_unanswered()
+                };
+                let theirs = before.iter().flat_map(|s| &s.alerts).filter(|(_, a)| back(a));
+                set.alert_changes
+                    .extend(theirs.map(|(id, _)| change(id.0, AlertState::Acknowledged)));
+            }
             Event::JarStoodDown { recalled, .. }
             | Event::NotificationWithdrawn { recalled, .. } => {
                 set.alert_changes
@@ -112,7 +121,6 @@ impl Store {
             | Event::AlertStepped { .. }
             | Event::AlertHandedOn { .. }
             | Event::ObligationMended { .. }
-            | Event::JarPlanEntered { .. }
             | Event::MilestoneRecorded { .. }
             | Event::CaseAssigned { .. }
             | Event::HandOverTaken { .. }

@@ -430,6 +430,7 @@ mod purely {
             desk: &desk,
             extra: &[],
             opened: &|_| false,
+            usable: &|_| true,
         })
     }
 

@@ -253,6 +253,7 @@ fn with<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
         desk: &desk,
         extra: &[],
         opened: &|_| false,
+        usable: &|_| true,
     })
 }
 
@@ -723,6 +724,7 @@ mod certain {
             desk: &desk,
             extra: &[],
             opened: &|_| false,
+            usable: &|_| true,
         })
     }
 

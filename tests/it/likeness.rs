@@ -418,6 +418,12 @@ on_both! {
         let of_b = format!("FROM alert WHERE case_id = (SELECT id FROM cases WHERE reference = '{b}')");
         let open = format!("SELECT COUNT(*) {of_b} AND phase = 'climbing'");
         assert_eq!(app.db.number(&open).await, 4, "its own alerts run on");
+        // Somebody answers one of them: told to stop, they have to be called again like everybody.
+        let (_, theirs) = app.get(&format!("/api/v1/cases/{b}/alerts")).await;
+        let police = theirs["items"].as_array().unwrap().iter().find(|x| x["agency"] == "police").unwrap();
+        let yes = json!({ "name": "Sgt Trialmoor", "by": "telephone" });
+        let (s, said) = app.post(&format!("/api/v1/alerts/{}/acknowledgements", police["id"].as_str().unwrap()), yes).await;
+        assert_eq!(s, 201, "{said}");
         let down = json!({ "decision": "stand_down", "reason": "a natural cause", "consulted": ["Dr A"], "decided_by": { "name": "Dr B" } });
         assert_eq!(app.post(&format!("/api/v1/cases/{a}/jar/decisions"), down).await.0, 200);
         until("sent", sent).await;
@@ -798,6 +804,7 @@ fn with<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
         desk: &desk,
         extra: &[],
         opened: &|_| false,
+        usable: &|_| true,
     })
 }
 
@@ -831,7 +838,7 @@ fn nobody_the_second_report_calls_for_is_left_out() {
     let mut tried = 0;
     for first in ["nn", "nu", "yn", "ny"] {
         for second in ["nn", "nu", "un", "yn", "yy"] {
-            for fate in ["none", "acknowledged", "recalled", "failed", "superseded"] {
+            for fate in ["none", "acknowledged", "stopped", "recalled", "failed", "superseded"] {
                 for whose in ["police", "office", "hospital", "registrar"] {
                     let mut s = fold(ids.0, None, report(first));
                     let mut lost = BTreeSet::new();
@@ -845,8 +852,14 @@ fn nobody_the_second_report_calls_for_is_left_out() {
                         let a = s.alerts.get_mut(id).unwrap();
                         match fate {
                             "acknowledged" => a.acknowledged = Some(case_acknowledged()),
+                            // It was acknowledged, and then its agency was told to stop.
+                            "stopped" => {
+                                a.acknowledged = Some(case_acknowledged());
+                                a.over = true;
+                                a.progress = a.progress.settled();
+                            }
                             "recalled" => {
-                                a.recalled = true;
+                                (a.recalled, a.over) = (true, true);
                                 a.progress = a.progress.settled();
                             }
                             "failed" => {
@@ -890,7 +903,7 @@ fn nobody_the_second_report_calls_for_is_left_out() {
                         let holds = after.alerts.iter().any(|(id, a)| {
                             a.agency == due.agency
                                 && weight(a.kind) >= weight(due.kind)
-                                && !a.recalled
+                                && !a.over
                                 && a.superseded_by.is_none()
                                 && (a.acknowledge || !due.acknowledge)
                                 && !(lost.contains(id) && a.acknowledged.is_none())
@@ -910,7 +923,7 @@ fn nobody_the_second_report_calls_for_is_left_out() {
             }
         }
     }
-    assert_eq!(tried, 4 * 5 * 5 * 4);
+    assert_eq!(tried, 4 * 5 * 6 * 4);
 }
 
 fn case_acknowledged() -> case::Acknowledged {

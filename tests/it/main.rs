@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod api;
 mod broken_systems;
+mod called_again;
 mod case_page;
 mod commands;
 mod components;

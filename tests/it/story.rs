@@ -831,9 +831,17 @@ impl Story {
     }
 
     pub async fn stand_down(&self, r: &Reference) {
+        self.decide(r, true).await;
+    }
+
+    pub async fn call_anew(&self, r: &Reference) {
+        self.decide(r, false).await;
+    }
+
+    async fn decide(&self, r: &Reference, stand_down: bool) {
         let decided_by = Person { name: "Dr Example".into(), ..Person::default() };
         let wish = Wish::DecideJar(JarDecision {
-            stand_down: true,
+            stand_down,
             reason: "Explained".into(),
             consulted: vec![decided_by.clone()],
             decided_by: Some(decided_by),

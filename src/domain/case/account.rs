@@ -183,7 +183,7 @@ fn covers(
     due: &PlannedAlert,
     lost: &BTreeSet<AlertId>,
 ) -> bool {
-    let stands = !a.recalled
+    let stands = !a.over
         && a.superseded_by.is_none()
         && (!a.kind.is_response() || jar_plan::still_told(state).is_some());
     let followed = !a.acknowledge || a.acknowledged.is_some() || a.progress.is_open();
@@ -330,7 +330,7 @@ fn is_answered_for(first: &CaseState, open: &Alert) -> bool {
         && first.alerts.values().any(|a| {
             a.agency == open.agency
                 && weight(a.kind) >= weight(open.kind)
-                && !a.recalled
+                && !a.over
                 && a.superseded_by.is_none()
                 && a.acknowledged.is_some()
                 && !a.progress.is_unanswered()

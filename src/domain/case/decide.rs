@@ -1,7 +1,7 @@
 //! From a state and a wish to events, or a refusal that says what to do.
 
 use super::{Alert, CaseState, jar_plan, met};
-use crate::domain::alert::{AlertKind, Desk, PlannedAlert, Recipient};
+use crate::domain::alert::{AlertKind, ContactPoint, Desk, PlannedAlert, Recipient};
 use crate::domain::event::{Event, Person, Route};
 use crate::domain::facts::{Amendment, Facts};
 use crate::domain::history::CannotUndo;
@@ -25,6 +25,8 @@ pub struct Context<'a> {
     pub extra: &'a [ExtraTrigger],
     /// Whether somebody has opened an alert, as far as attempts show.
     pub opened: &'a dyn Fn(AlertId) -> bool,
+    /// Whether a contact point is not known to fail.
+    pub usable: &'a dyn Fn(&ContactPoint) -> bool,
 }
 
 /// Why a wish cannot be carried out. Never used to hide that something already happened.
@@ -340,7 +342,12 @@ pub fn call_jar(
     if state.standing == Decision::Triggered {
         return Err(Refusal::AlreadyCalled);
     }
-    let alerts = jar_plan::response_alerts(jar_plan::still_told(state), Decision::Triggered, ctx);
+    let alerts = if state.withdrawn.is_some() {
+        // Everybody who heard of the death was told that it was none.
+        jar_plan::first_alerts(Decision::Triggered, &jar_plan::Warned::new(), ctx)
+    } else {
+        jar_plan::response_alerts(jar_plan::still_told(state), Decision::Triggered, ctx)
+    };
     let mut events = vec![Event::JarCalled { reason, consulted, decided_by }];
     push_alerts(&mut events, alerts);
     Ok(events)

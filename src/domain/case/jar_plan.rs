@@ -30,7 +30,7 @@ pub(super) type Warned = BTreeMap<String, bool>;
 pub(super) fn warned(state: Option<&CaseState>) -> Warned {
     let mut out = Warned::new();
     let held = state.into_iter().flat_map(|s| s.alerts.values());
-    for a in held.filter(|a| a.kind == AlertKind::JarProvisional && !a.recalled) {
+    for a in held.filter(|a| a.kind == AlertKind::JarProvisional && !a.over) {
         *out.entry(a.agency.clone()).or_default() |= a.acknowledge;
     }
     out
@@ -46,7 +46,7 @@ pub(super) fn response_alerts(
     let certain = |agency: &str| {
         let told = |a: &super::Alert| {
             a.agency == agency
-                && !a.recalled
+                && !a.over
                 && matches!(a.kind, AlertKind::JarTriggered | AlertKind::JarUpgraded)
         };
         state.is_some_and(|s| s.alerts.values().any(told))
@@ -123,7 +123,7 @@ pub(super) fn words_to_the_alerted(
         k.is_response() || (kind == AlertKind::JarRecalled && k.asks_for_acknowledgement())
     };
     let mut told: BTreeMap<String, Recipient> = BTreeMap::new();
-    for a in state.alerts.values().filter(|a| about(a.kind) && !a.recalled) {
+    for a in state.alerts.values().filter(|a| about(a.kind) && !a.over) {
         let r = told.entry(a.agency.clone()).or_insert_with(|| Recipient {
             agency: a.agency.clone(),
             agency_name: a.agency_name.clone(),
@@ -139,11 +139,11 @@ pub(super) fn words_to_the_alerted(
     }
     told.into_values()
         .map(|mut r| {
-            // Whoever gets a text is not rung as well.
+            // Whoever gets a text is not rung as well; one that is known not to arrive is none.
             let texted: BTreeSet<String> = r
                 .contacts
                 .iter()
-                .filter(|c| c.channel == Channel::Sms)
+                .filter(|c| c.channel == Channel::Sms && (ctx.usable)(c))
                 .map(|c| c.address.clone())
                 .collect();
             r.contacts.retain(|c| c.channel != Channel::Voice || !texted.contains(&c.address));

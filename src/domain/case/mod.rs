@@ -63,6 +63,8 @@ pub struct CaseState {
     pub drill: bool,
     /// What agencies entered as their part of the response, in order.
     pub plan: Vec<PlanEntry>,
+    /// Entries before this one were for a response that has ended.
+    pub plan_from: usize,
     pub alerts: BTreeMap<AlertId, Alert>,
     pub milestones: BTreeMap<Milestone, Record>,
     pub listing: Option<Listing>,
@@ -143,6 +145,9 @@ pub struct Alert {
     pub cannots: Vec<(Person, String)>,
     pub handed_at: Option<DateTime<Utc>>,
     pub recalled: bool,
+    /// Its agency was told to stop, whether it had acknowledged or not: what was said before counts
+    /// for nothing when it is called again.
+    pub over: bool,
     /// Had been opened when it was recalled.
     pub opened_before_recall: bool,
 }
@@ -232,6 +237,7 @@ pub fn apply(id: CaseId, state: Option<CaseState>, recorded: Recorded) -> Option
             withdrawn: None,
             drill: route == Route::Drill,
             plan: Vec::new(),
+            plan_from: 0,
             alerts: BTreeMap::new(),
             milestones: BTreeMap::new(),
             listing: None,
@@ -273,7 +279,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         }
         Event::AlertsPlanned { alerts } => {
             for a in alerts.iter().filter(|a| a.kind == AlertKind::JarUpgraded) {
-                supersede(s, a, at);
+                supersede(s, a);
             }
             s.alerts.extend(alerts.into_iter().map(|a| {
                 let progress = begun(&a, at);
@@ -300,6 +306,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                     cannots: Vec::new(),
                     handed_at: None,
                     recalled: false,
+                    over: false,
                     opened_before_recall: false,
                 };
                 (a.id, alert)
@@ -314,12 +321,12 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         Event::JarStoodDown { reason, decided_by, recalled, opened, with, .. } => {
             s.standing = Decision::NotTriggered;
             s.stood_down = Some(StoodDown { at, reason, decided_by, met_then: s.met(), with });
-            recall(s, &recalled, &opened, at);
+            recall(s, &recalled, &opened, at, AlertKind::is_response);
         }
         Event::NotificationWithdrawn { reason, decided_by, recalled, opened } => {
             s.standing = Decision::NotTriggered;
             s.withdrawn = Some(Withdrawn { at, reason, decided_by });
-            recall(s, &recalled, &opened, at);
+            recall(s, &recalled, &opened, at, AlertKind::asks_for_acknowledgement);
         }
         Event::JarCalled { .. } => {
             s.standing = Decision::Triggered;
@@ -327,7 +334,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
             s.withdrawn = None;
         }
         Event::AlertAcknowledged { alert, person, means, .. } => {
-            let planned = |agency: &str| s.plan.iter().any(|e| e.agency == agency);
+            // What was planned for a response that ended is no plan for this one.
+            let plan = &s.plan[s.plan_from..];
+            let planned = |agency: &str| plan.iter().any(|e| e.agency == agency);
             let planned = s.alerts.get(&alert).is_some_and(|a| planned(&a.agency));
             if let Some(a) = s.alerts.get_mut(&alert) {
                 // Whoever answers an obligation that came back has it now.
@@ -341,6 +350,9 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 if planned {
                     a.progress = a.progress.acted();
                 }
+                release(a, at);
+            }
+            for a in s.alerts.values_mut().filter(|a| a.superseded_by == Some(alert)) {
                 release(a, at);
             }
         }
@@ -378,6 +390,11 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
         Event::JarPlanEntered { agency, person, entry } => {
             for a in s.alerts.values_mut().filter(|a| a.agency == agency) {
                 a.progress = a.progress.acted();
+                // It came back for want of this entry.
+                if a.acknowledged.is_some() && a.progress.is_unanswered() {
+                    a.progress = a.progress.settled();
+                    release(a, at);
+                }
             }
             s.plan.push(PlanEntry { at, agency, person, entry });
         }
@@ -463,7 +480,7 @@ pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
 
 /// One ladder per agency: what was asked "until ruled out" and is now certain is asked once. Word
 /// that nobody has to acknowledge takes no ladder's place: that one is still to be answered.
-fn supersede(s: &mut CaseState, by: &PlannedAlert, at: DateTime<Utc>) {
+fn supersede(s: &mut CaseState, by: &PlannedAlert) {
     if !by.acknowledge {
         return;
     }
@@ -475,8 +492,8 @@ fn supersede(s: &mut CaseState, by: &PlannedAlert, at: DateTime<Utc>) {
     };
     for a in s.alerts.values_mut().filter(open) {
         a.progress = a.progress.settled();
+        // A human who is to ring this agency goes on until somebody there has answered.
         a.superseded_by = Some(by.id);
-        release(a, at);
     }
 }
 
@@ -487,7 +504,13 @@ fn release(a: &mut Alert, at: DateTime<Utc>) {
     }
 }
 
-fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId], at: DateTime<Utc>) {
+fn recall(
+    s: &mut CaseState,
+    recalled: &[AlertId],
+    opened: &[AlertId],
+    at: DateTime<Utc>,
+    told: impl Fn(AlertKind) -> bool,
+) {
     for id in recalled {
         if let Some(a) = s.alerts.get_mut(id) {
             a.recalled = true;
@@ -497,9 +520,13 @@ fn recall(s: &mut CaseState, recalled: &[AlertId], opened: &[AlertId], at: DateT
         }
     }
     // An acknowledged alert is not taken back, but nothing more is awaited of anybody.
-    for a in s.alerts.values_mut().filter(|a| a.kind.is_response()) {
-        a.progress = a.progress.settled();
+    for a in s.alerts.values_mut() {
+        if a.kind.is_response() {
+            a.progress = a.progress.settled();
+        }
+        a.over |= a.recalled || told(a.kind);
     }
+    s.plan_from = s.plan.len();
 }
 
 fn tried(a: &mut Alert, points: Vec<ContactPoint>) {
