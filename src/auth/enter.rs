@@ -46,6 +46,9 @@ pub enum Entered {
     Wrong,
     /// Half way: begin again.
     Stale,
+    /// The second factor of this account is asked for elsewhere: a password alone must not set up
+    /// another one here.
+    Elsewhere,
     /// A second factor is asked for; the word for the cookie.
     Second(String),
     In(In),
@@ -66,6 +69,9 @@ pub enum Added {
     /// An account elsewhere that asks for two factors itself.
     Outside,
 }
+
+/// How somebody came in who typed one.
+const PASSWORD: &str = "password";
 
 impl Door {
     /// # Errors
@@ -91,7 +97,7 @@ impl Door {
             return Ok(Entered::Wrong);
         };
         throttle::give_back(store, spent).await?;
-        self.after_first(store, user.id, "password", v, now).await
+        self.after_first(store, user.id, PASSWORD, v, now).await
     }
 
     /// After a first factor: the second, setting one up, or in.
@@ -106,9 +112,13 @@ impl Door {
         v: &Visitor,
         now: DateTime<Utc>,
     ) -> Result<Entered, StoreError> {
-        if store.factors(user).await?.has_second() {
+        let has = store.factors(user).await?;
+        if has.has_second() {
             let half = Half { user, how: how.to_owned() };
             return Ok(Entered::Second(step::begin(store, SECOND, &half, now).await?));
+        }
+        if self.required && how == PASSWORD && has.outside > 0 {
+            return Ok(Entered::Elsewhere);
         }
         let stage = if self.required { Stage::Enrol } else { Stage::Full };
         self.admit(store, user, how, stage, None, v, now).await.map(Entered::In)

@@ -250,6 +250,10 @@ pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> bool {
     if object.access == Access::Shut && is_shut(caller, action, object.agencies) {
         return false;
     }
+    // Three hours are to read and to act, not to make them last.
+    if object.access == Access::Broken && is_keeping(action) && !is_guardian(caller) {
+        return false;
+    }
     if object.stage.is_some_and(|s| is_over(caller, action, s)) {
         return false;
     }
@@ -279,16 +283,24 @@ fn is_about_a_case(action: Action) -> bool {
     )
 }
 
+/// Who may open a case, and how long it is kept.
+fn is_keeping(action: Action) -> bool {
+    matches!(action, Action::Restrict | Action::Hold)
+}
+
+fn is_guardian(caller: &Caller) -> bool {
+    matches!(caller.who, Who::Person { role: Role::Guardian, .. })
+}
+
 /// What a restriction takes from those who are not on the list. An agency still answers its own
 /// alert, which says nothing about the child: a response must not fail because the case is secret.
 fn is_shut(caller: &Caller, action: Action, alerted: &[&str]) -> bool {
     use Action as A;
-    let guardian = matches!(caller.who, Who::Person { role: Role::Guardian, .. });
     let own = caller.agency.as_deref().is_some_and(|a| alerted.contains(&a));
     match (&caller.who, action) {
         (Who::Operator, _) => false,
         (_, A::Acknowledge | A::EnterPlan) => !own,
-        (_, A::Restrict | A::Hold) => !guardian,
+        (_, action) if is_keeping(action) => !is_guardian(caller),
         (
             _,
             A::ReadCase
@@ -490,7 +502,11 @@ mod tests {
                 }
             }
             let keeps = role == Role::Guardian;
-            assert_eq!(may(&caller, Action::Restrict, of(Access::Shut)), keeps, "{role:?}");
+            for action in [Action::Restrict, Action::Hold] {
+                for access in [Access::Shut, Access::Broken] {
+                    assert_eq!(may(&caller, action, of(access)), keeps, "{role:?} {action:?}");
+                }
+            }
         }
         assert!(!may(&token(None), Action::ReadCase, of(Access::Shut)));
         let alerted = Object { agencies: &["police"], ..of(Access::Shut) };

@@ -413,12 +413,17 @@ impl Service {
         caller: &Caller,
         s: &CaseState,
     ) -> Result<AccessView, ServiceError> {
-        let may = |a| {
-            let object = Object { area: Some(&s.area), access: Access::Named, ..Object::default() };
-            crate::auth::policy::may(caller, a, object)
-        };
         let r = s.keeping.restricted.as_ref();
         let listed = |id: &Uuid| r.is_some_and(|r| r.people.iter().any(|p| p.id == *id));
+        let access = match r {
+            None => Access::Open,
+            Some(_) if caller.person().is_none_or(|id| listed(&id)) => Access::Named,
+            Some(_) => Access::Broken,
+        };
+        let may = |a| {
+            let object = Object { area: Some(&s.area), access, ..Object::default() };
+            crate::auth::policy::may(caller, a, object)
+        };
         let may_restrict = may(Action::Restrict) && !s.drill;
         let choices = if may_restrict {
             accounts_of(self.store.everybody().await?, &s.area)

@@ -220,7 +220,7 @@ impl Service {
                     Decided { state: loaded.state, unchanged: true, set: ChangeSet::default() };
                 let body = answer(&decided).to_string();
                 // The key is used up all the same: with another body it must not act.
-                if let Some(row) = AnswerRow::of(digests, 200, &body, now) {
+                if let Some(row) = AnswerRow::of(digests, Some(id.0), 200, &body, now) {
                     let set = ChangeSet { answers: vec![row], ..ChangeSet::default() };
                     match self.store.commit(set).await {
                         Ok(()) => {}
@@ -239,7 +239,8 @@ impl Service {
             let mut decided = Decided { state, unchanged: false, set };
             let body = digests.map(|_| answer(&decided).to_string());
             let mut set = decided.set.clone();
-            set.answers.extend(body.as_ref().and_then(|b| AnswerRow::of(digests, 200, b, now)));
+            let kept = |b: &String| AnswerRow::of(digests, Some(id.0), 200, b, now);
+            set.answers.extend(body.as_ref().and_then(kept));
             match self.commit(set, handover).await {
                 Ok(()) => {
                     decided.set.entries.clear();

@@ -92,7 +92,7 @@ impl Service {
         let (mut set, state) = self.store.begin_case(new, events, &caller.actor(), now)?;
         let handover = self.plan_messages(&mut set, &state, &planned, now);
         let answer = json!(result_of(&state, &[])).to_string();
-        set.answers.extend(AnswerRow::of(digests.as_ref(), 201, &answer, now));
+        set.answers.extend(AnswerRow::of(digests.as_ref(), Some(state.id.0), 201, &answer, now));
         match (self.commit(set, handover).await, &digests) {
             (Ok(()), _) => Ok((reference, Answer { status: 201, body: answer, repeated: false })),
             // The same key was being stored at the same time: that one's answer is ours too.

@@ -73,7 +73,7 @@ impl Service {
         let reason = reasoned(reason)?;
         let by = signed_in(caller);
         let body = json!({ "reference": first, "other": second }).to_string();
-        let once = AnswerRow::of(digests.as_ref(), 200, &body, self.now());
+        let once = AnswerRow::of(digests.as_ref(), Some(a.0), 200, &body, self.now());
         let decide =
             |x: &CaseState, y: &CaseState, lost: &_, now, ctx: &mut Context<'_>| match pairing {
                 Pairing::Merge => {

@@ -119,7 +119,7 @@ impl Service {
                 _ => None,
             };
             let answer = receipt(&state, &warnings, &set, duplicate_of).to_string();
-            set.answers.extend(AnswerRow::of(digests.as_ref(), 201, &answer, now));
+            set.answers.extend(AnswerRow::of(digests.as_ref(), Some(case_id.0), 201, &answer, now));
             let mut handovers = vec![handover];
             let is_joined = joined.is_some();
             if let Some(j) = joined {

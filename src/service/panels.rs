@@ -60,7 +60,7 @@ impl Service {
         let panel = self.new_panel(caller, area, name, held_on)?;
         let answer = panel_json(&panel).to_string();
         let mut set = ChangeSet { panels: vec![panel.clone()], ..ChangeSet::default() };
-        set.answers.extend(AnswerRow::of(digests.as_ref(), 201, &answer, panel.created_at));
+        set.answers.extend(AnswerRow::of(digests.as_ref(), None, 201, &answer, panel.created_at));
         match (self.store.commit(set).await, &digests) {
             (Ok(()), _) => Ok(Answer { status: 201, body: answer, repeated: false }),
             (Err(CommitError::Conflict), Some((key, body))) => {

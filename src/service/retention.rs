@@ -20,6 +20,9 @@ pub struct DueLine {
     pub stage: String,
     pub due: Due,
     pub is_due: bool,
+    /// It is restricted and not open to whoever asks: what it ended as, and dates from which a
+    /// birthday could be told, are not shown.
+    pub hidden: bool,
     /// Who asked for it to be destroyed, if somebody has.
     pub asked_by: Option<String>,
 }
@@ -54,6 +57,7 @@ impl Service {
         Self::allow(caller, Action::Retention, Object::default())?;
         let today = civil_time::date_of(self.now());
         let asked = self.store.destructions().await?;
+        let opened = self.opened_to(caller).await?;
         let mut out = Vec::new();
         for stage in OVER {
             let mut after = None;
@@ -76,7 +80,9 @@ impl Service {
                         continue;
                     };
                     let is_due = due.is_due(today);
-                    if is_due || all {
+                    let theirs = *caller == Caller::operator() || opened.contains(&r.id);
+                    let hidden = r.restricted && !theirs;
+                    if is_due || (all && !hidden) {
                         let by = asked.iter().find(|d| d.case_id == r.id);
                         out.push(DueLine {
                             reference: r.reference.clone(),
@@ -84,6 +90,7 @@ impl Service {
                             stage: stage.label().to_owned(),
                             due,
                             is_due,
+                            hidden,
                             asked_by: by.map(|d| d.asked_by.clone()),
                         });
                     }

@@ -50,10 +50,16 @@ async fn streams(conn: &mut Conn, sets: &[ChangeSet]) -> Result<(), Fault> {
     many!(
         conn,
         &rows,
-        5,
-        "INSERT INTO idempotency (digest, body, status, answer, at) VALUES ",
+        6,
+        "INSERT INTO idempotency (digest, body, case_id, status, answer, at) VALUES ",
         "",
-        |q, r| q.bind(&r.digest).bind(&r.body).bind(r.status).bind(&r.answer).bind(r.at)
+        |q, r| q
+            .bind(&r.digest)
+            .bind(&r.body)
+            .bind(r.case_id)
+            .bind(r.status)
+            .bind(&r.answer)
+            .bind(r.at)
     );
     let rows: Vec<&NewStream> = all(sets, |s| &s.new_streams);
     many!(

@@ -157,7 +157,12 @@ impl Store {
         digest: &[u8],
     ) -> Result<Option<super::changes::AnswerRow>, StoreError> {
         const SQL: &str =
-            "SELECT digest, body, status, answer, at FROM idempotency WHERE digest = $1";
-        Ok(on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(digest).fetch_optional(p).await?))
+            "SELECT digest, body, case_id, status, answer, at FROM idempotency WHERE digest = $1";
+        let row: Option<super::changes::AnswerRow> =
+            on!(pool self.pool(), |p| sqlx::query_as(SQL).bind(digest).fetch_optional(p).await?);
+        Ok(row.map(|mut r| {
+            r.answer = self.unveiled(r.answer);
+            r
+        }))
     }
 }

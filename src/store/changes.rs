@@ -369,11 +369,13 @@ pub struct DeliveryResult {
     pub ask_at: Option<DateTime<Utc>>,
 }
 
-/// The first answer to an idempotency key.
+/// The first answer to an idempotency key. It is stored veiled, and goes with its case.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct AnswerRow {
     pub digest: Vec<u8>,
     pub body: Vec<u8>,
+    /// The case that it tells of.
+    pub case_id: Option<Uuid>,
     pub status: i64,
     pub answer: String,
     pub at: DateTime<Utc>,
@@ -385,12 +387,13 @@ impl AnswerRow {
     #[must_use]
     pub fn of(
         digests: Option<&(Vec<u8>, Vec<u8>)>,
+        case_id: Option<Uuid>,
         status: i64,
         answer: &str,
         at: DateTime<Utc>,
     ) -> Option<Self> {
         let (digest, body) = digests?.clone();
-        Some(Self { digest, body, status, answer: answer.to_owned(), at })
+        Some(Self { digest, body, case_id, status, answer: answer.to_owned(), at })
     }
 }
 

@@ -92,7 +92,9 @@ impl Store {
                     const TOO: &str = "INSERT INTO destruction (case_id, reference, area, rule, received_at, asked_at, asked_by, confirmed_at, confirmed_by, version, head) SELECT c.id, c.reference, c.area, d.rule, c.received_at, d.asked_at, d.asked_by, d.confirmed_at, d.confirmed_by, s.version, s.head FROM cases c JOIN stream s ON s.id = c.id JOIN destruction d ON d.case_id = $1 WHERE c.account_of = $1";
                     let accounts: Vec<Uuid> = on!(conn &mut *conn, |c| sqlx::query_scalar(ACCOUNTS).bind(case.0).fetch_all(c).await?);
                     on!(conn &mut *conn, |c| sqlx::query(TOO).bind(case.0).execute(c).await?.rows_affected());
-                    const AFTER: [&str; 11] = [
+                    const AFTER: [&str; 13] = [
+                        "DELETE FROM idempotency WHERE case_id = $1",
+                        "DELETE FROM idempotency WHERE case_id IS NULL AND answer LIKE '%' || (SELECT reference FROM cases WHERE id = $1) || '%'",
                         "DELETE FROM document_part WHERE document_id IN (SELECT id FROM document WHERE case_id = $1)",
                         "DELETE FROM document WHERE case_id = $1",
                         "UPDATE stream SET key_name = NULL, wrapped_key = NULL WHERE id = $1",

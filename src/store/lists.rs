@@ -174,12 +174,18 @@ enum Bound {
     Rank(i64),
 }
 
+/// None for what no list of ours ever gave: a mark comes back from outside.
 fn bound(sort: Sort, key: i64) -> Option<Bound> {
-    Some(match sort {
-        Sort::Received | Sort::Due => Bound::Instant(DateTime::from_timestamp_micros(key)?),
-        Sort::Died => Bound::Day(NaiveDate::from_num_days_from_ce_opt(i32::try_from(key).ok()?)?),
-        Sort::Age | Sort::Stage => Bound::Rank(key),
-    })
+    let is_ours = |day: &NaiveDate| (1..=9999).contains(&day.year());
+    match sort {
+        Sort::Received | Sort::Due => DateTime::from_timestamp_micros(key)
+            .filter(|t| is_ours(&t.date_naive()))
+            .map(Bound::Instant),
+        Sort::Died => NaiveDate::from_num_days_from_ce_opt(i32::try_from(key).ok()?)
+            .filter(is_ours)
+            .map(Bound::Day),
+        Sort::Age | Sort::Stage => Some(Bound::Rank(key)),
+    }
 }
 
 /// Adds the conditions of a filter; generic over the engine because the text is built piece by piece.
@@ -451,5 +457,21 @@ impl Store {
             super::Pool::Sqlite(p) => waiting!(Sqlite, p),
             super::Pool::Pg(p) => waiting!(Postgres, p),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sort, bound};
+
+    /// `PostgreSQL` holds fewer years than the mark's number can say.
+    #[test]
+    fn a_mark_from_no_list_of_ours_is_none() {
+        for sort in [Sort::Received, Sort::Due, Sort::Died] {
+            for key in [i64::MIN, -8_000_000_000_000_000_000, i64::MAX] {
+                assert!(bound(sort, key).is_none());
+            }
+            assert!(bound(sort, 700_000).is_some());
+        }
     }
 }

@@ -141,7 +141,10 @@ impl Store {
     ///
     /// # Errors
     /// See [`CommitError`]; after `Unavailable` the outcome is not known.
-    pub async fn commit(&self, set: ChangeSet) -> Result<(), CommitError> {
+    pub async fn commit(&self, mut set: ChangeSet) -> Result<(), CommitError> {
+        for a in &mut set.answers {
+            a.answer = self.veiled(&a.answer).map_err(|e| CommitError::Refused(e.to_string()))?;
+        }
         self.inner.writer.commit(set).await
     }
 

@@ -139,6 +139,9 @@ impl Drop for Off {
     }
 }
 
+/// How long a message may wait in memory before it is looked at again.
+const WAITED: StdDuration = StdDuration::from_secs(1);
+
 /// How long counting a message may take: much less than sending it, which comes after.
 const COUNT: StdDuration = StdDuration::from_secs(2);
 
@@ -269,6 +272,10 @@ impl Dispatcher {
             tracing::debug!(delivery = %job.id, "left to its next owner: too little of the lease is left");
             return false;
         }
+        if !self.is_still_owed(&job, until).await {
+            tracing::debug!(delivery = %job.id, "not sent: over while it waited here");
+            return false;
+        }
         let started = Instant::now();
         let now = self.clock.now();
         reach(Point::BeforeSend);
@@ -303,6 +310,17 @@ impl Dispatcher {
         }
         self.news.tell();
         went
+    }
+
+    /// Whether a message is still this node's to send. One that waited here for its turn may have been
+    /// recalled or answered meanwhile; a database that does not say so keeps nobody from being told.
+    async fn is_still_owed(&self, job: &Job, until: Instant) -> bool {
+        let taken = until.checked_sub(std_of(self.settings.lease));
+        if taken.is_none_or(|t| t.elapsed() < WAITED) {
+            return true;
+        }
+        let asked = self.store.is_leased(job.id, job.lease_token);
+        !matches!(tokio::time::timeout(COUNT, asked).await, Ok(Ok(false)))
     }
 
     async fn attempt(&self, job: &Job, now: DateTime<Utc>) -> Carried {

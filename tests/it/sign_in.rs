@@ -93,17 +93,16 @@ fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
 
 /// Sets up an authenticator app on a session that may; its secret and the recovery codes.
 async fn add_app(s: &Story, b: &Browser<'_>) -> (String, Vec<String>) {
+    let seen = b.get("/account/app").await;
     let page = b.get("/account/app").await;
     assert_eq!(page.status, 200, "{}", page.text);
     assert!(page.text.contains("<svg") && page.text.contains("href=\"otpauth:"));
     let secret = between(&page.text, "Key: <code>", "</code>").to_owned();
-    assert_eq!(
-        b.get("/account/app").await.text.matches(secret.as_str()).count(),
-        1,
-        "it stays until confirmed"
-    );
+    // Whoever looked before and went away has nothing of it.
+    assert_ne!(secret, between(&seen.text, "Key: <code>", "</code>"));
     let wrong = b.change("/account/app", &[("code", "000000")]).await;
     assert!(wrong.status == 422 && wrong.text.contains("does not fit"));
+    assert_eq!(wrong.text.matches(secret.as_str()).count(), 1, "it stays until confirmed");
     let done = b.change("/account/app", &[("code", &s.code(&secret, 0))]).await;
     assert_eq!(done.status, 200, "{}", done.text);
     let codes: Vec<String> = done
@@ -566,6 +565,16 @@ on_both! {
         let step = n.cookie("cdr_step").unwrap();
         assert_eq!(n.get(&back).await.to, "/");
         assert!(n.get("/account").await.text.contains("by Entra"));
+        // The second factor is asked for there: a password alone sets up no other one here.
+        let guesser = s.browser(ATTACKER);
+        let r = guesser.sign_in("who@northshire.example", GOOD).await;
+        assert!(r.status == 403 && r.text.contains("linked to this one"), "{} {}", r.status, r.text);
+        assert!(guesser.cookie("cdr_session").is_none());
+        // Nor does another site send a browser to link what is signed in over there.
+        let mine = format!("cdr_session={}", b.cookie("cdr_session").unwrap());
+        let from = s.app.http.get(format!("{}/account/with/entra", s.app.url)).header("cookie", mine);
+        let r = from.header("sec-fetch-site", "cross-site").send().await.unwrap();
+        assert_eq!((r.status().as_u16(), r.headers()["location"].as_bytes()), (303, &b"/account"[..]));
         // The way back works once.
         let replay = s.browser(OWNER);
         replay.set_cookie("cdr_step", &step);

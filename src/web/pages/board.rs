@@ -129,6 +129,7 @@ impl Seen {
                 return (Event::default().event("gone").data("again"), false);
             }
             let Ok(c) = context(&self.web, &self.caller, &self.frame, &self.what).await else {
+                tokio::time::sleep(LOOKS).await;
                 continue;
             };
             // The clock at the top changes always: compared without it.

@@ -16,18 +16,27 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde_json::json;
 
-/// The secret that waits to be confirmed; a new one if there is none. None if one is in use.
+/// A new secret, which waits to be confirmed; none if one is in use. Never the one that was shown
+/// before: whoever saw that would have the owner's codes.
+async fn propose(web: &Web, s: &Session) -> Result<Option<Vec<u8>>, StoreError> {
+    let (store, place) = (&web.service.store, totp::place(s.user));
+    if store.totp(s.user).await?.is_some_and(|row| row.confirmed_at.is_some()) {
+        return Ok(None);
+    }
+    let secret = totp::secret()?;
+    let sealed = store.service_key(ServiceKey::SignIn).seal(&place, &secret)?;
+    store.propose_totp(s.user, sealed).await?;
+    Ok(Some(secret))
+}
+
+/// The secret that waits to be confirmed. None if one is in use, or if none was shown.
 async fn proposed(web: &Web, s: &Session) -> Result<Option<Vec<u8>>, StoreError> {
     let (store, place) = (&web.service.store, totp::place(s.user));
-    let key = store.service_key(ServiceKey::SignIn);
     match store.totp(s.user).await? {
-        Some(row) if row.confirmed_at.is_some() => Ok(None),
-        Some(row) => Ok(Some(key.open(&place, &row.sealed)?)),
-        None => {
-            let secret = totp::secret()?;
-            store.propose_totp(s.user, key.seal(&place, &secret)?).await?;
-            Ok(Some(secret))
+        Some(row) if row.confirmed_at.is_none() => {
+            Ok(Some(store.service_key(ServiceKey::SignIn).open(&place, &row.sealed)?))
         }
+        _ => Ok(None),
     }
 }
 
@@ -57,7 +66,7 @@ pub(super) async fn show(State(web): State<Web>, headers: HeaderMap) -> Response
     if !super::is_fresh(&web, &session) {
         return stale(&web);
     }
-    match proposed(&web, &session).await {
+    match propose(&web, &session).await {
         Ok(Some(secret)) => page(&web, &session, &frame, &secret, None),
         Ok(None) => see_other("/account"),
         Err(e) => failed(&web, e.into()),

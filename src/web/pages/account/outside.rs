@@ -5,7 +5,7 @@ use crate::auth::session::note;
 use crate::store::StoreError;
 use crate::web::Web;
 use crate::web::pages::sign::begin_outside;
-use crate::web::pages::{failed, signed_in_at_all};
+use crate::web::pages::{failed, is_ours, signed_in_at_all};
 use crate::web::render::see_other;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -23,6 +23,11 @@ pub(super) async fn link(
     };
     if !super::is_fresh(&web, &session) {
         return stale(&web);
+    }
+    // Another site could send a browser here in which somebody else is signed in at the provider,
+    // and theirs would open this account. The link on the page is pressed by its owner.
+    if !is_ours(&headers) {
+        return see_other("/account");
     }
     begin_outside(&web, &provider, Some(session.user)).await
 }

@@ -70,7 +70,7 @@ pub(super) async fn send(
             let wrong = "The code is not right, or was used before. Wait for the next one";
             page(&web, StatusCode::UNAUTHORIZED, has, Some(wrong))
         }
-        Ok(Entered::Stale | Entered::Second(_)) => see_other("/sign-in"),
+        Ok(Entered::Stale | Entered::Second(_) | Entered::Elsewhere) => see_other("/sign-in"),
         Err(e) => failed(&web, e.into()),
     }
 }

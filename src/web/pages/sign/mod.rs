@@ -103,6 +103,10 @@ async fn sign_in(
             r
         }
         Ok(Entered::Wait) => page(&web, StatusCode::TOO_MANY_REQUESTS, email, Some(WAIT)),
+        Ok(Entered::Elsewhere) => {
+            let how = "Sign in with the account that is linked to this one: its second factor is asked for there. If it is gone, ask the panel office for a new invitation";
+            page(&web, StatusCode::FORBIDDEN, email, Some(how))
+        }
         Ok(Entered::Wrong | Entered::Stale) => {
             let wrong = "The e-mail address or the password is not right";
             page(&web, StatusCode::UNAUTHORIZED, email, Some(wrong))
