@@ -164,6 +164,32 @@ on_both! {
         assert!(t.contains("no answer in time") && t.contains("redirect, which is not followed (302)"));
     }
 
+    async fn what_is_recalled_while_it_waits_for_its_turn_is_not_sent(db: Db) {
+        let sink = Sink::start().await;
+        let area = area_text(&sink, "");
+        let one_at_a_time = |c: &mut Config| {
+            c.dispatch.in_flight_per_target = 1;
+            c.webhooks.timeout_seconds = 8;
+        };
+        let app = App::with(db, sink, &area, one_at_a_time, Arc::new(SystemClock)).await;
+        app.sink.set("police", Mood::Hang);
+        app.notify(triggering()).await;
+        until("it hangs", || async { app.sink.got("police").len() == 1 }).await;
+        let mut other = triggering();
+        other["child"] = json!({ "family_name": "Oddmoor" });
+        let b = app.notify(other).await["reference"].as_str().unwrap().to_owned();
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        let (s, said) = app.post(&format!("/api/v1/cases/{b}/withdrawals"), json!({ "reason": "an error" })).await;
+        assert_eq!(s, 200, "{said}");
+        app.sink.set("police", Mood::Well);
+        let told = |kind: &str| {
+            let got = app.sink.got("police");
+            got.iter().filter(|g| g.json()["subject"] == json!(b) && g.json()["type"].as_str().unwrap().contains(kind)).count()
+        };
+        until("the word that it was an error", || async { told("withdrawn") == 1 }).await;
+        assert_eq!(told("triggered"), 0);
+    }
+
     async fn gone_for_good_is_said_and_can_be_replayed(db: Db) {
         let app = App::start(db).await;
         for a in AGENCIES {
