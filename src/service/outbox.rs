@@ -162,10 +162,7 @@ impl Mailbag<'_> {
                 self.add(&place, points);
             }
             Event::AlertAcknowledged { alert, .. } => {
-                let place_of = |a: &Alert| a.superseded_by == Some(*alert);
-                self.release(state, AlertKind::Answered, |id| {
-                    id == alert || state.alerts.get(id).is_some_and(place_of)
-                });
+                self.answered(state, std::slice::from_ref(alert));
             }
             Event::JarPlanEntered { agency, .. } => {
                 self.release(state, AlertKind::Answered, |id| {
@@ -173,7 +170,7 @@ impl Mailbag<'_> {
                 });
             }
             Event::BecameAccount { settled, .. } => {
-                self.release(state, AlertKind::Answered, |id| settled.contains(id));
+                self.answered(state, settled);
             }
             Event::JarStoodDown { recalled, .. } => {
                 self.release(state, AlertKind::JarStoodDown, |id| recalled.contains(id));
@@ -215,6 +212,14 @@ impl Mailbag<'_> {
             // Kept under the first of them, by which its case is found again.
             self.bulletin(Some(mine[0].alert), &notice, &human);
         }
+    }
+
+    /// These alerts, and those whose place they took, need no ringing any more.
+    fn answered(&mut self, state: &CaseState, alerts: &[AlertId]) {
+        self.release(state, AlertKind::Answered, |id| {
+            let by = state.alerts.get(id).and_then(|a| a.superseded_by);
+            alerts.contains(id) || by.is_some_and(|by| alerts.contains(&by))
+        });
     }
 
     /// Whoever was told to ring hears, by this very change, that it is over. Not by a call: it can

@@ -139,6 +139,17 @@ impl Store {
         .await
     }
 
+    /// Whether a message is under this lease.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn is_leased(&self, delivery: Uuid, token: i64) -> Result<bool, StoreError> {
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE id = $1 AND state = 'leased' AND lease_token = $2)";
+        Ok(
+            on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(delivery).bind(token).fetch_one(p).await?),
+        )
+    }
+
     /// Puts a dead letter back into the queue, unless it is over: recalled, or answered and then
     /// stood down or withdrawn, which the agency was told.
     ///

@@ -5,7 +5,6 @@ use super::engine::on;
 use super::{Store, StoreError};
 use chrono::{DateTime, Duration, Utc};
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 /// A finding as it stands.
 #[derive(Clone, Debug, sqlx::FromRow, serde::Serialize)]
@@ -95,17 +94,6 @@ impl Store {
     pub async fn overdue_messages(&self, before: DateTime<Utc>) -> Result<i64, StoreError> {
         const SQL: &str = "SELECT (SELECT COUNT(*) FROM delivery WHERE state = 'due' AND next_at < $1) + (SELECT COUNT(*) FROM delivery WHERE state = 'leased' AND lease_until < $1)";
         Ok(on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(before).fetch_one(p).await?))
-    }
-
-    /// Whether a message is under this lease.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub async fn is_leased(&self, delivery: Uuid, token: i64) -> Result<bool, StoreError> {
-        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM delivery WHERE id = $1 AND state = 'leased' AND lease_token = $2)";
-        Ok(
-            on!(pool self.pool(), |p| sqlx::query_scalar(SQL).bind(delivery).bind(token).fetch_one(p).await?),
-        )
     }
 
     /// Replies since `since` that answered nothing.

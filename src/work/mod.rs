@@ -9,6 +9,7 @@ mod lanes;
 mod likeness;
 mod lines;
 mod patience;
+mod recorded;
 mod upkeep;
 pub mod watcher;
 mod worked;

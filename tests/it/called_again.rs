@@ -2,8 +2,8 @@
 //! planned because of what was said before. And what ends the chasing of a partner.
 
 use crate::story::{AMY, MANAGER, Story, first_night, international, minutes};
-use crate::support::{all_no, on_both, triggering};
-use child_death_review::domain::alert::{AlertKind, Channel, ContactPoint, Desk, Recipient};
+use crate::support::{all_no, by_rules, on_both, triggering};
+use child_death_review::domain::alert::{AlertKind, Channel, ContactPoint, Recipient};
 use child_death_review::domain::case::{self, CaseState, Context};
 use child_death_review::domain::escalation::Phase;
 use child_death_review::domain::event::{Event, Person, Recorded};
@@ -108,15 +108,7 @@ fn recipients(kind: AlertKind) -> Vec<Recipient> {
 }
 
 fn with<T>(usable: &dyn Fn(&ContactPoint) -> bool, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-    let desk = Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
-    f(&mut Context {
-        new_id: &mut Uuid::new_v4,
-        recipients: &recipients,
-        desk: &desk,
-        extra: &[],
-        opened: &|_| false,
-        usable,
-    })
+    by_rules(&recipients, usable, f)
 }
 
 fn now() -> chrono::DateTime<Utc> {
@@ -207,4 +199,24 @@ fn whoever_gets_no_texts_is_rung_when_it_is_over() {
     };
     assert_eq!(over(&|_| true), [Channel::Sms], "not both");
     assert!(over(&|p| p.channel != Channel::Sms).contains(&Channel::Voice));
+}
+
+#[test]
+fn a_merge_that_answers_the_certain_alert_releases_who_was_to_ring_for_the_first() {
+    let mut s = notified(triggering());
+    let certain = *s.alerts.keys().next().unwrap();
+    let mut first = s.alerts[&certain].clone();
+    (first.superseded_by, first.human_waits) = (Some(certain), true);
+    let old = child_death_review::domain::id::AlertId(Uuid::from_u128(7));
+    s.alerts.insert(old, first);
+    let event = Event::BecameAccount {
+        first: CaseId(Uuid::from_u128(9)),
+        reference: s.reference.clone(),
+        by: None,
+        reason: String::new(),
+        told: Vec::new(),
+        settled: vec![certain],
+    };
+    let s = fold(Some(s), vec![event]);
+    assert!(!s.alerts[&old].human_waits && s.alerts[&old].human_released.is_some());
 }

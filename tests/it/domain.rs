@@ -1,6 +1,7 @@
 //! The rules: worked cases from `tests/data`, and laws that hold for any facts.
 
-use child_death_review::domain::alert::{AlertKind, Desk, Recipient};
+use crate::support::by_rules;
+use child_death_review::domain::alert::{AlertKind, Recipient};
 use child_death_review::domain::calendar::Calendar;
 use child_death_review::domain::case::{self, Context, Refusal};
 use child_death_review::domain::civil_time::{self, Reading};
@@ -246,15 +247,7 @@ fn recipients(kind: AlertKind) -> Vec<Recipient> {
 }
 
 fn with<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-    let desk = Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
-    f(&mut Context {
-        new_id: &mut Uuid::new_v4,
-        recipients: &recipients,
-        desk: &desk,
-        extra: &[],
-        opened: &|_| false,
-        usable: &|_| true,
-    })
+    by_rules(&recipients, &|_| true, f)
 }
 
 fn body(answers: [&str; 5]) -> Value {
@@ -681,8 +674,9 @@ events = ["death_notified"]
 /// A response that was called for "until ruled out" and is now certain: who is told by what policy.
 mod certain {
     use super::{body, facts, fold, now};
+    use crate::support::by_rules;
     use child_death_review::config::area::{self, Directory};
-    use child_death_review::domain::alert::{AlertKind, Desk, PlannedAlert};
+    use child_death_review::domain::alert::{AlertKind, PlannedAlert};
     use child_death_review::domain::case::{self, Context};
     use child_death_review::domain::event::{Event, Route};
     use child_death_review::domain::facts::Amendment;
@@ -716,16 +710,7 @@ mod certain {
     }
 
     fn with<T>(d: &Directory, f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        let desk =
-            Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
-        f(&mut Context {
-            new_id: &mut Uuid::new_v4,
-            recipients: &|kind| d.recipients("a", kind, now()),
-            desk: &desk,
-            extra: &[],
-            opened: &|_| false,
-            usable: &|_| true,
-        })
+        by_rules(&|kind| d.recipients("a", kind, now()), &|_| true, f)
     }
 
     /// The case after a provisional call and after it became certain, and what was planned then.

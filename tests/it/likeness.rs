@@ -2,11 +2,13 @@
 //! and parted by people; and never an agency left out.
 
 use crate::store::read_tables;
-use crate::support::{App, Db, MARKS, Sink, all_no, area_text, csrf, on_both, triggering, until};
+use crate::support::{
+    App, Db, MARKS, Sink, all_no, area_text, by_rules, csrf, on_both, triggering, until,
+};
 use child_death_review::auth::policy::{Caller, TokenScope};
 use child_death_review::auth::token;
 use child_death_review::config::OnArrival;
-use child_death_review::domain::alert::{AlertKind, Desk, Recipient};
+use child_death_review::domain::alert::{AlertKind, Recipient};
 use child_death_review::domain::case::{self, CaseState, Context, Joining, Report};
 use child_death_review::domain::draft::{Page, Section};
 use child_death_review::domain::event::{Event, Person, Recorded, Route, SetHow};
@@ -797,15 +799,7 @@ fn recipients(kind: AlertKind) -> Vec<Recipient> {
 }
 
 fn with<T>(f: impl FnOnce(&mut Context<'_>) -> T) -> T {
-    let desk = Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
-    f(&mut Context {
-        new_id: &mut Uuid::new_v4,
-        recipients: &recipients,
-        desk: &desk,
-        extra: &[],
-        opened: &|_| false,
-        usable: &|_| true,
-    })
+    by_rules(&recipients, &|_| true, f)
 }
 
 fn report(answers: &str) -> Vec<Event> {

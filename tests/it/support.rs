@@ -11,6 +11,8 @@ use child_death_review::auth::policy::TokenScope;
 use child_death_review::auth::{password, token};
 use child_death_review::config::area::{self, Directory};
 use child_death_review::config::{self, Config, MailTls};
+use child_death_review::domain::alert::{AlertKind, ContactPoint, Desk, Recipient};
+use child_death_review::domain::case::Context;
 use child_death_review::platform::clock::{SharedClock, SystemClock};
 use child_death_review::platform::crypt::Key;
 use child_death_review::store::UserRow;
@@ -455,6 +457,23 @@ pub fn triggering() -> Value {
         "notifier": { "name": "Dr Markernotifier", "role": "Registrar", "organisation": "Marker Infirmary", "telephone": "07700 900987", "email": "marker@nhs.example" },
         "household": [ { "relationship": "mother", "name": "Markermother Quorlswick", "age_or_date_of_birth": "29" } ],
         "professionals": [ { "agency": "GP", "name": "Dr Markergp", "role": "GP", "telephone": "01632 960777", "email": "gp@gp.example" } ]
+    })
+}
+
+/// Lets a rule decide by itself, in an area that tells these recipients.
+pub fn by_rules<T>(
+    recipients: &dyn Fn(AlertKind) -> Vec<Recipient>,
+    usable: &dyn Fn(&ContactPoint) -> bool,
+    f: impl FnOnce(&mut Context<'_>) -> T,
+) -> T {
+    let desk = Desk { area: "a".into(), area_name: "A".into(), call_back: "01632 960100".into() };
+    f(&mut Context {
+        new_id: &mut uuid::Uuid::new_v4,
+        recipients,
+        desk: &desk,
+        extra: &[],
+        opened: &|_| false,
+        usable,
     })
 }
 

@@ -6,6 +6,7 @@ mod access;
 mod account;
 mod accounts;
 mod assign;
+mod called;
 mod decide;
 mod document;
 mod edit;
@@ -30,6 +31,7 @@ pub use document::{add_document, withdraw_document};
 pub use edit::{Edit, Put, edit, put};
 pub use obligation::{Answer, acknowledge, enter_plan, escalate, hand_on, is_answered, mend};
 
+use self::called::{recall, release, release_replaced, supersede, tried};
 use super::alert::{AlertKind, ContactPoint, Desk, Notice, PlannedAlert};
 use super::document::Document;
 use super::escalation::{Ladder, Progress};
@@ -352,9 +354,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                 }
                 release(a, at);
             }
-            for a in s.alerts.values_mut().filter(|a| a.superseded_by == Some(alert)) {
-                release(a, at);
-            }
+            release_replaced(s, alert, at);
         }
         Event::AlertStepped { alert, step, points, progress, .. } => {
             if let Some(a) = s.alerts.get_mut(&alert) {
@@ -428,6 +428,7 @@ fn change(s: &mut CaseState, at: DateTime<Utc>, event: Event) {
                     a.progress = a.progress.settled();
                     release(a, at);
                 }
+                release_replaced(s, *id, at);
             }
             s.accounts.of = Some(AccountOf { case, reference, at, by, reason, told, settled });
         }
@@ -476,64 +477,4 @@ pub fn begun(a: &PlannedAlert, at: DateTime<Utc>) -> Progress {
     // Nobody can be told: there is no answer to wait for, the named human is told at once.
     let next_at = if a.contacts.is_empty() { begun.next_at.map(|_| at) } else { begun.next_at };
     Progress { next_at, ..begun }
-}
-
-/// One ladder per agency: what was asked "until ruled out" and is now certain is asked once. Word
-/// that nobody has to acknowledge takes no ladder's place: that one is still to be answered.
-fn supersede(s: &mut CaseState, by: &PlannedAlert) {
-    if !by.acknowledge {
-        return;
-    }
-    let open = |a: &&mut Alert| {
-        a.agency == by.agency
-            && a.kind == AlertKind::JarProvisional
-            && a.progress.is_unanswered()
-            && !a.recalled
-    };
-    for a in s.alerts.values_mut().filter(open) {
-        a.progress = a.progress.settled();
-        // A human who is to ring this agency goes on until somebody there has answered.
-        a.superseded_by = Some(by.id);
-    }
-}
-
-/// The named human need not ring any more.
-fn release(a: &mut Alert, at: DateTime<Utc>) {
-    if std::mem::take(&mut a.human_waits) {
-        a.human_released = Some(at);
-    }
-}
-
-fn recall(
-    s: &mut CaseState,
-    recalled: &[AlertId],
-    opened: &[AlertId],
-    at: DateTime<Utc>,
-    told: impl Fn(AlertKind) -> bool,
-) {
-    for id in recalled {
-        if let Some(a) = s.alerts.get_mut(id) {
-            a.recalled = true;
-            a.opened_before_recall = opened.contains(id);
-            a.progress = a.progress.settled();
-            release(a, at);
-        }
-    }
-    // An acknowledged alert is not taken back, but nothing more is awaited of anybody.
-    for a in s.alerts.values_mut() {
-        if a.kind.is_response() {
-            a.progress = a.progress.settled();
-        }
-        a.over |= a.recalled || told(a.kind);
-    }
-    s.plan_from = s.plan.len();
-}
-
-fn tried(a: &mut Alert, points: Vec<ContactPoint>) {
-    for p in &points {
-        if !a.tried.iter().any(|t| t.id == p.id && t.address == p.address) {
-            a.tried.push(p.clone());
-        }
-    }
-    a.last_points = points;
 }
